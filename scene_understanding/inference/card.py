@@ -1,0 +1,101 @@
+"""`model.yaml`: what a network is, what it takes and gives, and where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+class ModelError(ValueError):
+    """A model that cannot be found, read or run; the message says what would be right."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input of a network, NCHW float32.
+
+    Attributes:
+        shape: (N, C, H, W).
+        mean, std: of each channel, in the unit of the channel: 0..255 for color (RGB), metres for depth.
+        channels: what the channels are: [red, green, blue], or [depth] or [depth, valid] for a depth image, where
+            unknown depth is 0 after normalisation and valid is 1 where depth is known.
+    """
+
+    shape: tuple[int, int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Attributes as in `docs/models.md`; `folder` is where the card was read."""
+
+    name: str
+    task: str
+    file: str
+    sha256: str
+    inputs: dict[str, InputSpec]
+    outputs: dict[str, tuple[int, ...]]
+    label_set: str
+    optional_inputs: tuple[str, ...] = ()
+    description: str = ""
+    architecture: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    attribution: tuple[str, ...] = ()
+    folder: Path = Path()
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.file
+
+
+def read_card(folder: str | Path) -> ModelCard:
+    """Reads `folder/model.yaml` and checks that the network file is the one the card speaks of.
+
+    Raises:
+        ModelError: no card, a card with missing or unknown keys, no network file, or another file than the card's.
+    """
+    folder = Path(folder)
+    path = folder / "model.yaml"
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ModelError(f"no model in {folder}: model.yaml is missing") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ModelError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    card = _card(content, path)
+    if not card.path.is_file():
+        raise ModelError(f"network file {card.path} named by {path} is missing")
+    found = hashlib.sha256(card.path.read_bytes()).hexdigest()
+    if found != card.sha256:
+        raise ModelError(f"{card.path} is not the file of its card: sha256 {found[:12]}..., card {card.sha256[:12]}...")
+    return card
+
+
+def _card(content: Any, path: Path) -> ModelCard:
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} is not a mapping of model keys")
+    known = {f.name for f in fields(ModelCard)} - {"folder"}
+    needed = {"name", "task", "file", "sha256", "inputs", "outputs", "label_set"}
+    if missing := needed - content.keys():
+        raise ModelError(f"{path} lacks {', '.join(sorted(missing))}")
+    if unknown := content.keys() - known:
+        raise ModelError(f"{path} has unknown keys {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+    try:
+        inputs = {
+            name: InputSpec(*(tuple(spec[key]) for key in ("shape", "mean", "std", "channels")))  # type: ignore[arg-type]
+            for name, spec in content["inputs"].items()
+        }
+        outputs = {name: tuple(shape) for name, shape in content["outputs"].items()}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: inputs need shape, mean, std and channels, outputs a shape each ({error})") from error
+    values = {**content, "inputs": inputs, "outputs": outputs, "folder": path.parent}
+    for key in ("optional_inputs", "attribution"):
+        values[key] = tuple(content.get(key, ()))
+    return ModelCard(**values)

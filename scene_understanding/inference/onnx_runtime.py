@@ -1,0 +1,80 @@
+"""Runs an exported network with ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from scene_understanding.inference.card import ModelCard, ModelError
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+
+
+class OnnxRuntimeNetwork:
+    """A network ready to run.
+
+    Args:
+        card: which network.
+        provider: `auto` (the first that this installation has of cuda, cpu), `cpu`, `cuda`, `tensorrt`.
+        threads: of the CPU provider; 0 lets ONNX Runtime take the machine's cores.
+
+    Attributes:
+        provider: the provider really in use.
+
+    Raises:
+        ModelError: the provider is not installed or could not start (there is no silent way down to another one), the
+            file is no network, or its inputs and outputs are not those of the card.
+    """
+
+    def __init__(self, card: ModelCard, provider: str = "auto", threads: int = 0) -> None:
+        self.card = card
+        available = onnxruntime.get_available_providers()
+        if provider == "auto":
+            provider = "cuda" if PROVIDERS["cuda"] in available else "cpu"
+        if PROVIDERS[provider] not in available:
+            raise ModelError(f"ONNX Runtime here has no provider '{provider}'; it has {', '.join(available)}")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        # Spinning threads would take the cores that the other nodes of a robot need.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                card.path.read_bytes(), options, providers=[PROVIDERS[provider]]
+            )
+        except Exception as error:  # ONNX Runtime raises a dozen unrelated types
+            raise ModelError(f"{card.path} cannot be loaded by ONNX Runtime: {_first_line(error)}") from error
+        self.provider = provider
+        if PROVIDERS[provider] not in self._session.get_providers():
+            raise ModelError(f"provider '{provider}' did not start; ONNX Runtime fell back to its CPU provider")
+        self._check_shapes()
+
+    def __call__(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
+        """Arrays by input name to arrays by output name, shapes as in the card."""
+        names = list(self.card.outputs)
+        return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+
+    @property
+    def precision(self) -> str:
+        """Type of the first input: `float` (32 bits), `float16`..., as ONNX names it."""
+        return self._session.get_inputs()[0].type.removeprefix("tensor(").removesuffix(")")
+
+    def _check_shapes(self) -> None:
+        for kind, found, expected in (
+            ("input", self._session.get_inputs(), {n: s.shape for n, s in self.card.inputs.items()}),
+            ("output", self._session.get_outputs(), self.card.outputs),
+        ):
+            shapes = {tensor.name: tuple(tensor.shape) for tensor in found}
+            for name, shape in expected.items():
+                if name not in shapes:
+                    raise ModelError(f"{self.card.path} has no {kind} '{name}'; it has {', '.join(shapes)}")
+                if shapes[name] != tuple(shape):
+                    raise ModelError(f"{self.card.path}: {kind} '{name}' is {shapes[name]}, the card says {tuple(shape)}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,68 @@
+"""MobileNetV2 features as five stages (Sandler et al., CVPR 2018, Table 2).
+
+Parameter names follow torchvision's (`features.N...`), so that ImageNet weights in that layout load as they are.
+The last 1x1 convolution (1280 channels) and the classifier belong to image classification and are left out.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+# expansion t, output channels c, repeats n, stride s: Table 2 of the paper
+BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+STAGES = ((0, 2), (2, 4), (4, 7), (7, 14), (14, 18))
+"""Ranges of `features` that end at strides 2, 4, 8, 16 and 32."""
+CHANNELS = (16, 24, 32, 96, 320)
+
+
+class InvertedResidual(nn.Module):
+    """1x1 expansion, 3x3 depthwise, linear 1x1 projection; identity where the shape allows."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        layers = [conv_bn_relu6(inputs, hidden, 1)] if expansion != 1 else []
+        layers += [conv_bn_relu6(hidden, hidden, 3, stride, groups=hidden)]
+        self.conv = nn.Sequential(*layers, nn.Conv2d(hidden, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+        self.identity = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x) if self.identity else self.conv(x)
+
+
+def conv_bn_relu6(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU6(inplace=True),
+    )
+
+
+class MobileNetV2Stages(nn.Module):
+    """The five stages; stage i takes (N, C, H, W) at stride 2^i to `CHANNELS[i]` channels at stride 2^(i+1)."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [conv_bn_relu6(in_channels, 32, 3, 2)]
+        inputs = 32
+        for expansion, outputs, repeats, stride in BLOCKS:
+            for i in range(repeats):
+                layers.append(InvertedResidual(inputs, outputs, stride if i == 0 else 1, expansion))
+                inputs = outputs
+        self.features = nn.Sequential(*layers)
+
+    def stage(self, index: int, x: Tensor) -> Tensor:
+        for layer in self.features[slice(*STAGES[index])]:
+            x = layer(x)
+        return x
+
+    def load_imagenet(self, weights: dict[str, Tensor]) -> None:
+        """Loads torchvision-layout weights; a first convolution of other than 3 inputs gets their mean (FuseNet)."""
+        own = self.state_dict()
+        chosen = {name: weights[name].to(own[name].dtype) for name in own}
+        first = "features.0.0.weight"
+        if own[first].shape[1] != 3:
+            mean = chosen[first].mean(dim=1, keepdim=True)
+            chosen[first] = torch.cat([mean] + [torch.zeros_like(mean)] * (own[first].shape[1] - 1), dim=1)
+        self.load_state_dict(chosen)

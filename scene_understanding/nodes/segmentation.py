@@ -1,0 +1,177 @@
+"""Segmentation node: colour, depth and camera_info in; mask, confidence, labels, labelled cloud and overlay out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from scene_understanding.geometry.point_cloud import PointCloud
+from scene_understanding.inference.card import ModelError
+from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
+from scene_understanding.inference.store import find
+from scene_understanding.labels import colorize
+from scene_understanding.messages.camera_info import camera_info_to_camera
+from scene_understanding.messages.compressed_image import color_from_compressed_image, depth_from_compressed_image
+from scene_understanding.messages.header import copy_header
+from scene_understanding.messages.image import array_to_image, color_from_image, depth_from_image
+from scene_understanding.messages.label_info import label_set_to_label_info
+from scene_understanding.messages.point_cloud import cloud_to_point_cloud2
+from scene_understanding.nodes.node import (
+    LATCHED,
+    ConfigurationError,
+    Context,
+    Input,
+    InputError,
+    Node,
+    Output,
+    Synchronised,
+)
+from scene_understanding.nodes.parameters import parameter
+from scene_understanding.perception.segmenter import Segmentation, Segmenter
+
+IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+DEFAULT_MODEL = "fusenet_embedded13"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Parameters of the segmentation node."""
+
+    model: str = parameter(DEFAULT_MODEL, "name of a shipped model, or folder with a model.yaml")
+    provider: str = parameter("auto", "ONNX Runtime provider", choices=("auto", "cpu", "cuda", "tensorrt"))
+    threads: int = parameter(0, "threads of the network on the CPU; 0: as many as cores", bounds=(0, 256))
+    use_depth: bool = parameter(True, "subscribe to depth; only off for models that work with colour alone")
+    image_transport: str = parameter("raw", "how images arrive", choices=("raw", "compressed"))
+    rectified: bool = parameter(True, "images are rectified (camera_info P); off: raw images (camera_info K and D)")
+    slop: float = parameter(0.02, "largest difference between the stamps of colour and depth, seconds", bounds=(0.0, 1.0))
+    min_confidence: float = parameter(
+        0.0, "pixels less certain than this are unlabelled (255)", bounds=(0.0, 1.0), runtime=True
+    )
+    overlay_opacity: float = parameter(0.5, "of the class colours over the image", bounds=(0.0, 1.0), runtime=True)
+
+
+class SegmentationNode(Node):
+    """A class for every pixel and every point, in the frame and with the stamp of the colour image."""
+
+    name = "segmentation"
+    parameters_type = Parameters
+    outputs = (
+        Output("mask", "~/mask", IMAGE),
+        Output("confidence", "~/confidence", IMAGE),
+        Output("label_info", "~/label_info", "vision_msgs/msg/LabelInfo", LATCHED),
+        Output("points", "~/points", "sensor_msgs/msg/PointCloud2"),
+        Output("overlay", "~/overlay", IMAGE),
+    )
+
+    def __init__(self, parameters: Parameters | None = None) -> None:
+        super().__init__(parameters)
+        try:
+            self._card = find(self.parameters.model)
+        except ModelError as error:
+            raise ConfigurationError(f"parameter 'model': {error}") from error
+        needs_depth = "depth" in self._card.inputs and "depth" not in self._card.optional_inputs
+        if needs_depth and not self.parameters.use_depth:
+            raise ConfigurationError(f"use_depth is off, but model '{self._card.name}' needs depth")
+        self.inputs = self._declared_inputs()
+        self._announced = False
+
+    def _declared_inputs(self) -> tuple[Input | Synchronised, ...]:
+        compressed = self.parameters.image_transport == "compressed"
+        kind = COMPRESSED if compressed else IMAGE
+        color = Input("color", "rgb/image_rect_color" + "/compressed" * compressed, kind)
+        depth = Input("depth", "depth_registered/image_rect" + "/compressedDepth" * compressed, kind)
+        camera_info = Input("camera_info", "rgb/camera_info", "sensor_msgs/msg/CameraInfo", latched=True)
+        if self.parameters.use_depth:
+            return Synchronised((color, depth), self.parameters.slop), camera_info
+        return color, camera_info
+
+    def configure(self, context: Context) -> None:
+        try:
+            network = OnnxRuntimeNetwork(self._card, self.parameters.provider, self.parameters.threads)
+            self._segmenter = Segmenter(network)
+        except ModelError as error:
+            raise ConfigurationError(str(error)) from error
+        context.report(model=self._card.name, provider=network.provider, precision=network.precision)
+
+    def process(self, messages: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
+        announcement = self._announcement(messages["color"].header)
+        if not any(context.wanted(name) for name in ("mask", "confidence", "points", "overlay")):
+            return announcement
+        with context.stage("decode"):
+            color, depth = self._decode(messages)
+            inputs = self._segmenter.prepare(color, depth)
+        with context.stage("infer"):
+            scores = self._segmenter.scores(inputs)
+        with context.stage("decide"):
+            segmentation = self._thresholded(self._segmenter.decide(scores, color.shape[:2]))
+        with context.stage("encode"):
+            return announcement | self._encode(messages, color, depth, segmentation, context)
+
+    def _announcement(self, header: Any) -> dict[str, Any]:
+        """The label_info of the first image; it is latched, so once is enough."""
+        if self._announced:
+            return {}
+        self._announced = True
+        return {"label_info": label_set_to_label_info(self._segmenter.labels, copy_header(header))}
+
+    def reset(self) -> None:
+        self._announced = False
+
+    def _decode(self, messages: Mapping[str, Any]) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
+        compressed = self.parameters.image_transport == "compressed"
+        color = (color_from_compressed_image if compressed else color_from_image)(messages["color"])
+        if "depth" not in messages:
+            return color, None
+        depth = (depth_from_compressed_image if compressed else depth_from_image)(messages["depth"])
+        if depth.shape != color.shape[:2]:
+            raise InputError(
+                f"depth is {depth.shape[1]}x{depth.shape[0]}, colour {color.shape[1]}x{color.shape[0]}; "
+                "depth must be registered to the colour image (depth_image_proc register)"
+            )
+        return color, depth
+
+    def _thresholded(self, segmentation: Segmentation) -> Segmentation:
+        if self.parameters.min_confidence == 0:
+            return segmentation
+        unsure = segmentation.confidence < 255 * self.parameters.min_confidence
+        return Segmentation(np.where(unsure, np.uint8(255), segmentation.label), segmentation.confidence)
+
+    def _encode(
+        self,
+        messages: Mapping[str, Any],
+        color: NDArray[np.uint8],
+        depth: NDArray[np.float32] | None,
+        segmentation: Segmentation,
+        context: Context,
+    ) -> dict[str, Any]:
+        header = copy_header(messages["color"].header)
+        out: dict[str, Any] = {}
+        if context.wanted("mask"):
+            out["mask"] = array_to_image(segmentation.label, "mono8", header)
+        if context.wanted("confidence"):
+            out["confidence"] = array_to_image(segmentation.confidence, "mono8", header)
+        if context.wanted("points") and depth is not None:
+            cloud = self._cloud(messages["camera_info"], color, depth, segmentation)
+            out["points"] = cloud_to_point_cloud2(cloud, header)
+        if context.wanted("overlay"):
+            out["overlay"] = array_to_image(self._overlay(color, segmentation), "rgb8", header)
+        return out
+
+    def _cloud(
+        self, camera_info: Any, color: NDArray[np.uint8], depth: NDArray[np.float32], segmentation: Segmentation
+    ) -> PointCloud:
+        camera = camera_info_to_camera(camera_info, rectified=self.parameters.rectified)
+        return PointCloud(
+            camera.back_project(depth), color, segmentation.label.astype(np.uint16),
+            segmentation.confidence.astype(np.float32) / np.float32(255),
+        )  # fmt: skip
+
+    def _overlay(self, color: NDArray[np.uint8], segmentation: Segmentation) -> NDArray[np.uint8]:
+        opacity = self.parameters.overlay_opacity
+        classes = colorize(segmentation.label, self._segmenter.labels)
+        return cv2.addWeighted(color, 1 - opacity, classes, opacity, 0)  # type: ignore[return-value]

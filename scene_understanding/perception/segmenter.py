@@ -1,0 +1,111 @@
+"""A class for every pixel of an RGB-D image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from scene_understanding.inference.card import InputSpec, ModelError
+from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
+from scene_understanding.labels import LabelSet, load_label_set
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Attributes:
+    label: (H, W) uint8 class ids, 255 unlabelled.
+    confidence: (H, W) uint8, 255 times the probability of that class.
+    """
+
+    label: NDArray[np.uint8]
+    confidence: NDArray[np.uint8]
+
+
+class Segmenter:
+    """Runs a segmentation network on images of any size.
+
+    Images are resized to the network's input (area average for colour, nearest for depth) and the scores come back as
+    labels by nearest neighbour; other aspect ratios than the network's are stretched, as SnapNet-R does.
+
+    Raises:
+        ModelError: the network is not one for segmentation, or gives another number of scores than labels.
+    """
+
+    def __init__(self, network: OnnxRuntimeNetwork) -> None:
+        card = network.card
+        if card.task != "segmentation" or set(card.outputs) != {"scores"} or "color" not in card.inputs:
+            raise ModelError(f"model '{card.name}' is for {card.task}; needed is segmentation: color in, scores out")
+        self.network = network
+        self.labels: LabelSet = load_label_set(card.label_set)
+        scores = card.outputs["scores"][1]
+        if scores != len(self.labels.ids):
+            raise ModelError(f"model '{card.name}' gives {scores} scores, {card.label_set} has {len(self.labels.ids)} labels")
+        self._id_of_score = np.asarray(self.labels.ids, np.uint8)
+
+    @property
+    def uses_depth(self) -> bool:
+        return "depth" in self.network.card.inputs
+
+    @property
+    def needs_depth(self) -> bool:
+        return self.uses_depth and "depth" not in self.network.card.optional_inputs
+
+    def prepare(self, color: NDArray[np.uint8], depth: NDArray[np.float32] | None) -> dict[str, NDArray[np.float32]]:
+        """color (H, W, 3) uint8 RGB and depth (H, W) float32 metres, NaN or 0 where unknown, to the network's inputs.
+
+        Raises:
+            ValueError: depth is missing though the model needs it.
+        """
+        inputs = {"color": color_input(color, self.network.card.inputs["color"])}
+        if depth is None and self.needs_depth:
+            raise ValueError(f"model '{self.network.card.name}' needs depth, there is only colour")
+        if self.uses_depth:
+            spec = self.network.card.inputs["depth"]
+            inputs["depth"] = np.zeros(spec.shape, np.float32) if depth is None else depth_input(depth, spec)
+        return inputs
+
+    def scores(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """(K, h, w) float32 class scores at the network's resolution."""
+        return self.network(inputs)["scores"][0]
+
+    def decide(self, scores: NDArray[np.float32], size: tuple[int, int]) -> Segmentation:
+        """Labels and their probabilities (softmax) from scores (K, h, w), at `size` (H, W)."""
+        best = scores.max(axis=0)
+        index = scores.argmax(axis=0).astype(np.uint8)
+        probability = 255 / np.exp(scores - best).sum(axis=0)
+        label = self._id_of_score[index]
+        width_height = (size[1], size[0])
+        return Segmentation(
+            cv2.resize(label, width_height, interpolation=cv2.INTER_NEAREST),  # type: ignore[arg-type]
+            cv2.resize(probability.astype(np.uint8), width_height, interpolation=cv2.INTER_NEAREST),  # type: ignore[arg-type]
+        )
+
+    def __call__(self, color: NDArray[np.uint8], depth: NDArray[np.float32] | None = None) -> Segmentation:
+        """As `prepare`, `scores` and `decide` one after the other; the result has the size of the colour image."""
+        return self.decide(self.scores(self.prepare(color, depth)), color.shape[:2])
+
+
+def color_input(color: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:
+    """(H, W, 3) uint8 RGB to (1, 3, h, w) float32, resized and normalised."""
+    _, _, height, width = spec.shape
+    if color.shape[:2] != (height, width):
+        color = cv2.resize(color, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    planes = color.astype(np.float32).transpose(2, 0, 1)
+    mean, std = (np.float32(v)[:, None, None] for v in (spec.mean, spec.std))
+    return np.ascontiguousarray((planes - mean) / std)[None]
+
+
+def depth_input(depth: NDArray[np.float32], spec: InputSpec) -> NDArray[np.float32]:
+    """(H, W) float32 metres, NaN or 0 where unknown, to (1, 1 or 2, h, w) float32: normalised depth, valid mask."""
+    _, channels, height, width = spec.shape
+    if depth.shape != (height, width):
+        depth = cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]
+    valid = np.isfinite(depth) & (depth > 0)
+    planes = np.zeros((1, channels, height, width), np.float32)
+    np.divide(depth - np.float32(spec.mean[0]), np.float32(spec.std[0]), out=planes[0, 0], where=valid)
+    if channels == 2:
+        planes[0, 1] = valid
+    return planes

@@ -1,0 +1,109 @@
+"""Exports a trained network: `python -m scene_understanding.training.export CONFIG.yaml RUN NAME`.
+
+Writes `scene_understanding/networks/NAME/model.onnx` and its `model.yaml`, and checks that ONNX Runtime gives the same
+scores as PyTorch.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+import typer
+import yaml
+from torch import nn
+
+from scene_understanding.inference.store import SHIPPED
+from scene_understanding.labels import load_label_set
+from scene_understanding.training.segmentation import Config, build, load_config
+
+TOLERANCE = 1e-3
+SIZE = (240, 320)
+
+
+def export_onnx(network: nn.Module, config: Config, path: Path, size: tuple[int, int] = SIZE) -> None:
+    """Writes the network as ONNX for inputs of `size` (H, W), then compares it with PyTorch on random inputs.
+
+    Raises:
+        ValueError: scores differ by more than `TOLERANCE`.
+    """
+    network.eval()
+    generator = torch.Generator().manual_seed(0)
+    color = torch.randn(1, 3, *size, generator=generator)
+    depth = torch.randn(1, depth_channels(config), *size, generator=generator)
+    torch.onnx.export(
+        network, (color, depth), str(path), input_names=["color", "depth"], output_names=["scores"], dynamo=False,
+        opset_version=17,
+    )  # fmt: skip
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (found,) = session.run(["scores"], {"color": color.numpy(), "depth": depth.numpy()})
+    with torch.no_grad():
+        difference = float(np.abs(found - network(color, depth).numpy()).max())
+    if difference > TOLERANCE:
+        raise ValueError(f"{path} differs from PyTorch by {difference:.2e}; allowed is {TOLERANCE}")
+
+
+def depth_channels(config: Config) -> int:
+    return int(config.arguments.get("depth_channels", 1))
+
+
+def card(config: Config, config_file: Path, run: Path, name: str, onnx: Path) -> dict[str, Any]:
+    """The content of model.yaml; figures come from the run's log."""
+    rows = list(csv.DictReader(open(run / "log.csv")))
+    best = max(rows, key=lambda row: float(row["miou"]))
+    classes = len(load_label_set(config.label_set).names)
+    extra = depth_channels(config) - 1
+    return {
+        "name": name,
+        "task": "segmentation",
+        "description": "FuseNet on board: two-stream MobileNetV2, sum fusion after five stages, light decoder",
+        "file": onnx.name,
+        "sha256": hashlib.sha256(onnx.read_bytes()).hexdigest(),
+        "label_set": config.label_set,
+        "inputs": {
+            "color": {
+                "shape": [1, 3, *SIZE], "mean": list(config.color_mean), "std": list(config.color_std),
+                "channels": ["red", "green", "blue"],
+            },
+            "depth": {
+                "shape": [1, 1 + extra, *SIZE], "mean": [config.depth_mean] + [0.0] * extra,
+                "std": [config.depth_std] + [1.0] * extra, "channels": ["depth", "valid"][: 1 + extra],
+            },
+        },
+        "outputs": {"scores": [1, classes, *SIZE]},
+        "architecture": {"network": config.network, **config.arguments},
+        "training": {
+            "command": f"python -m scene_understanding.training.segmentation {config_file} {run.name}",
+            "data": "embedded world, random views of procedural buildings, 320x240",
+            "split": {"train": f"buildings {config.train[0]} to {config.train[1] - 1}",
+                      "val": f"buildings {config.val[0]} to {config.val[1] - 1}"},
+            "epochs": int(rows[-1]["epoch"]), "seconds": int(rows[-1]["seconds"]), "hardware": "2 CPU cores, BF16",
+            "config": json.loads(json.dumps(asdict(config))),
+        },
+        "metrics": {"val": {k: float(v) for k, v in best.items() if k not in ("seconds", "loss") and v}},
+        "attribution": ["Starting weights: MobileNetV2 1.0 for ImageNet, google-coral/test_data, Apache-2.0"],
+    }  # fmt: skip
+
+
+def main(config_file: Path, run: Path, name: str) -> None:
+    """Exports the best network of the training folder RUN as the shipped model NAME."""
+    config = load_config(config_file)
+    network = build(config, len(load_label_set(config.label_set).names))
+    network.load_state_dict(torch.load(run / "best.pt", weights_only=True))
+    folder = SHIPPED / name
+    folder.mkdir(parents=True, exist_ok=True)
+    export_onnx(network, config, folder / "model.onnx")
+    content = card(config, config_file, run, name, folder / "model.onnx")
+    (folder / "model.yaml").write_text(yaml.safe_dump(content, sort_keys=False, width=120))
+    print(f"{folder}: {(folder / 'model.onnx').stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    typer.run(main)
