@@ -1,6 +1,13 @@
-"""Cameras, poses and clouds. NumPy only."""
+"""Cameras, poses, transforms over time and clouds. NumPy only."""
 
 from scene_understanding.geometry.camera import PinholeCamera
+from scene_understanding.geometry.camera_model import CameraModel
+from scene_understanding.geometry.distortion import Distortion, rectify_map
+from scene_understanding.geometry.point_cloud import PointCloud
 from scene_understanding.geometry.pose import OPTICAL_FROM_BODY, Pose, interpolate
+from scene_understanding.geometry.transform_buffer import ExtrapolationError, TransformBuffer, TransformError
 
-__all__ = ["OPTICAL_FROM_BODY", "PinholeCamera", "Pose", "interpolate"]
+__all__ = [
+    "OPTICAL_FROM_BODY", "CameraModel", "Distortion", "ExtrapolationError", "PinholeCamera", "PointCloud", "Pose",
+    "TransformBuffer", "TransformError", "interpolate", "rectify_map",
+]  # fmt: skip
