@@ -57,8 +57,8 @@ class _Edge:
 
     def _forget(self, before_ns: int) -> None:
         """Drops what is too old, in large bites so that a sample costs O(1) on average."""
-        old = max(bisect_left(self.stamps, before_ns), len(self.stamps) - _MAX_SAMPLES)
-        if old > max(16, len(self.stamps) // 8) or len(self.stamps) - old < 2 <= old:
+        old = max(bisect_left(self.stamps, before_ns) - 1, len(self.stamps) - _MAX_SAMPLES)
+        if old > len(self.stamps) // 8:
             del self.stamps[:old]
             del self.poses[:old]
 
@@ -126,9 +126,9 @@ class TransformBuffer:
             ExtrapolationError: the stamp is before or after what is known of a frame on the way.
         """
         target, source = target.lstrip("/"), source.lstrip("/")
+        if target == source:
+            return Pose.identity()
         with self._lock:
-            if target == source and (target in self._edges or not self._edges):
-                return Pose.identity()
             up, down = self._path(target, source)
             if stamp_ns is None:
                 stamp_ns = self._newest_common(up + down)

@@ -6,7 +6,7 @@ Masks hold class ids as the set defines them; 255 is unlabelled in every mask of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,7 @@ def load_label_set(name_or_path: str | Path) -> LabelSet:
     return _load_label_set(Path(name_or_path))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _load_label_set(path: Path) -> LabelSet:
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
@@ -122,7 +122,7 @@ def _load_label_set(path: Path) -> LabelSet:
         raise ValueError(f"{path} is not a label set ({wanted}): {error!r}") from error
 
 
-@lru_cache(maxsize=None)
+@cache
 def _mappings() -> dict[str, dict[str, dict[str, list[str]]]]:
     return yaml.safe_load((_DATA / f"{_MAPPINGS}.yaml").read_text("utf-8"))
 

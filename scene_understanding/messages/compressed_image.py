@@ -1,4 +1,4 @@
-"""`sensor_msgs/CompressedImage` to arrays and back: jpeg and png, and the depth of `compressed_depth_image_transport`."""
+"""`sensor_msgs/CompressedImage` to arrays and back: jpeg, png, and depth of `compressed_depth_image_transport`."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ def color_from_compressed_image(msg: CompressedImage) -> NDArray[np.uint8]:
     """
     if "compressedDepth" in msg.format:
         raise ValueError(f"compressed image of format {msg.format!r} is depth; expected colour, such as 'rgb8; jpeg'")
-    pixels = _decode(msg, memoryview(msg.data), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    pixels = _decode(msg, _bytes(msg), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if pixels.dtype == np.uint16:
         pixels = cv2.convertScaleAbs(pixels, alpha=255 / 65535)
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    rgb: Any = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    return rgb
 
 
 def color_to_compressed_image(
@@ -54,14 +55,14 @@ def depth_from_compressed_image(msg: CompressedImage) -> NDArray[np.float32]:
     Raises:
         ValueError: another format (rvl too), or bytes that are not such an image.
     """
-    data = memoryview(msg.data)
+    data = _bytes(msg)
     encoding, _, transport = (part.strip() for part in msg.format.partition(";"))
     if "compressedDepth" not in transport:
         return depth_from_millimetres(_decode_16bit(msg, data))
     if "rvl" in transport:
         raise ValueError(f"compressed depth of format {msg.format!r} is not supported; publish it as png")
     if len(data) <= _DEPTH_HEADER.size:
-        raise ValueError(f"compressed depth has {len(data)} bytes; more than its {_DEPTH_HEADER.size}-byte header needed")
+        raise ValueError(f"compressed depth has {len(data)} bytes; its header alone has {_DEPTH_HEADER.size}")
     _, a, b = _DEPTH_HEADER.unpack_from(data)
     raw = _decode_16bit(msg, data[_DEPTH_HEADER.size :])
     if encoding in ("16UC1", "mono16"):
@@ -112,12 +113,16 @@ def _quantised(depth: NDArray[Any], a: float, b: float, depth_max: float) -> NDA
 def _decode_16bit(msg: CompressedImage, data: memoryview) -> NDArray[np.uint16]:
     raw = _decode(msg, data, cv2.IMREAD_UNCHANGED)
     if raw.dtype != np.uint16 or raw.ndim != 2:
-        raise ValueError(f"compressed depth of format {msg.format!r} holds {raw.dtype}{raw.shape}; expected uint16(H, W)")
+        raise ValueError(f"compressed depth {msg.format!r} holds {raw.dtype}{raw.shape}; expected uint16(H, W)")
     return raw
 
 
+def _bytes(msg: CompressedImage) -> memoryview:
+    return memoryview(msg.data)  # type: ignore[arg-type]
+
+
 def _decode(msg: CompressedImage, data: memoryview, flags: int) -> NDArray[Any]:
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if len(data) else None
+    pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if len(data) else None
     if pixels is None:
         raise ValueError(f"compressed image of format {msg.format!r}: its {len(data)} bytes are not an image")
     return pixels

@@ -83,7 +83,7 @@ def image_to_array(msg: Image) -> NDArray[Any]:
     step = msg.step or row_bytes
     if step < row_bytes:
         raise ValueError(f"image {msg.width}x{msg.height} {msg.encoding} has step {step}; at least {row_bytes} needed")
-    buffer = memoryview(msg.data)
+    buffer = memoryview(msg.data)  # type: ignore[arg-type]
     needed = step * (rows - 1) + row_bytes
     if buffer.nbytes < needed:
         raise ValueError(f"image {msg.width}x{msg.height} {msg.encoding} has {buffer.nbytes} bytes; {needed} needed")
@@ -113,7 +113,7 @@ def color_from_image(msg: Image) -> NDArray[np.uint8]:
         ValueError: another encoding, or a message that `image_to_array` refuses.
     """
     if msg.encoding not in COLOR_ENCODINGS:
-        raise ValueError(f"encoding {msg.encoding!r} is not a colour image; expected one of: {', '.join(COLOR_ENCODINGS)}")
+        raise ValueError(f"encoding {msg.encoding!r} is not colour; expected one of: {', '.join(COLOR_ENCODINGS)}")
     pixels = image_to_array(msg)
     if msg.encoding == "rgb8":
         return pixels

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,6 @@ from rosbags.typesys.stores.ros2_jazzy import (
     std_msgs__msg__String as String,
     tf2_msgs__msg__TFMessage as TFMessage,
     visualization_msgs__msg__Marker as Marker,
-    visualization_msgs__msg__MarkerArray as MarkerArray,
     visualization_msgs__msg__MeshFile as MeshFile,
 )
 
@@ -166,7 +165,7 @@ def serialize(message: Any) -> memoryview:
         raise ValueError(f"cannot serialise {name}: {_faulty_field(message) or error}") from error
 
 
-def deserialize(data: bytes | bytearray | memoryview, msgtype: str | type) -> Any:
+def deserialize(data: bytes | bytearray | memoryview, msgtype: str | Any) -> Any:
     """The message in CDR bytes. Array fields are read-only views of `data`: nothing is copied.
 
     Args:
@@ -177,14 +176,14 @@ def deserialize(data: bytes | bytearray | memoryview, msgtype: str | type) -> An
         ValueError: bytes that are not such a message.
         KeyError: an unknown type.
     """
-    name = (message_type(msgtype) if isinstance(msgtype, str) else msgtype).__msgtype__  # type: ignore[attr-defined]
+    name = (message_type(msgtype) if isinstance(msgtype, str) else msgtype).__msgtype__
     try:
         return typestore.deserialize_cdr(memoryview(data).toreadonly(), name)
     except (SerdeError, IndexError) as error:
         raise ValueError(f"{len(data)} bytes are not a {name}: {error}") from error
 
 
-@lru_cache(maxsize=None)
+@cache
 def type_hash(msgtype: str) -> str:
     """'RIHS01_...' of a message or service type (REP-2011), as ROS 2 tools compare it.
 
@@ -211,7 +210,7 @@ def _faulty_field(message: Any) -> str | None:
     return None
 
 
-def _faulty_elements(field: str, value: Any, element: Any, length: int | None) -> str | None:
+def _faulty_elements(field: str, value: Any, element: Any, length: Any) -> str | None:
     if length is not None and len(value) != length:
         return f"{field} has {len(value)} elements; expected {length}"
     kind, rest = element
@@ -228,6 +227,7 @@ def _faulty_elements(field: str, value: Any, element: Any, length: int | None) -
     return None
 
 
+MarkerArray = message_type("visualization_msgs/msg/MarkerArray")
 LabelInfo = message_type("vision_msgs/msg/LabelInfo")
 VisionClass = message_type("vision_msgs/msg/VisionClass")
 People = message_type("scene_understanding/msg/People")
