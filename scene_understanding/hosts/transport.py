@@ -56,7 +56,10 @@ class Transport(Protocol):
     def subscribe(
         self, topic: str, msgtype: str, qos: QoS, node: str, callback: Callable[[bytes | memoryview], None]
     ) -> Subscription:
-        """Calls `callback` with each message's CDR bytes, from a thread of the transport; it must return fast."""
+        """Calls `callback` with each message's CDR bytes, from a thread of the transport; it must return fast.
+
+        The bytes stay valid and unchanged for as long as somebody holds them: they are decoded later, elsewhere.
+        """
 
     def publishers(self, topic: str) -> list[Endpoint]:
         """Publishers of the topic outside this process, whatever their type and QoS."""

@@ -1,0 +1,391 @@
+"""Runs one node on a bus: in a thread of its own (live) or in the caller's (`inline`: a bag, deterministic)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+from scene_understanding.geometry.transform_buffer import TransformError
+from scene_understanding.hosts.bus import Bus, BusPublisher, BusSubscription, Delivery
+from scene_understanding.hosts.clock import Clock, SimulatedClock, SystemClock
+from scene_understanding.hosts.context import HostContext
+from scene_understanding.hosts.health import Health
+from scene_understanding.hosts.inbox import Inbox, MessageSet
+from scene_understanding.hosts.names import NO_ARGUMENTS, NodeNames, RosArguments
+from scene_understanding.hosts.parameter_service import HostParameters, ParameterService, create_node
+from scene_understanding.hosts.statistics import Statistics
+from scene_understanding.hosts.transform_listener import TransformListener
+from scene_understanding.hosts.trouble import Trouble
+from scene_understanding.messages.header import stamp_to_ns
+from scene_understanding.nodes.node import LATCHED, SENSOR, Node, QoS
+
+TRANSFORM_WAIT = 0.2  # seconds that a lookup waits for a transform that is on its way (live only)
+_TF = QoS("reliable", "volatile", 100)
+_TF_TYPE = "tf2_msgs/msg/TFMessage"
+
+
+class NodeRunner:
+    """One node with its inbox, publishers, clock, statistics and health.
+
+    States as in a ROS 2 lifecycle node: `configure` (load), `activate` (subscribe and work), `deactivate`, `cleanup`
+    (free), `close` from any of them. `start` is the first two. A context manager that closes.
+
+    Attributes:
+        names: the node's own name and the resolver of its topics.
+        parameters: get, set, describe and list.
+        active: between `activate` and `deactivate`.
+        working: a set or a tick is being worked on now.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        bus: Bus,
+        names: NodeNames | None = None,
+        *,
+        host: HostParameters | None = None,
+        clock: Clock | None = None,
+        inline: bool = False,
+    ) -> None:
+        """Args:
+            clock: a clock that the caller tells the time (a bag); else the node's own, after `use_sim_time`.
+            inline: no threads; the caller calls `step`.
+        """
+        self.node = node
+        self.bus = bus
+        self.names = names or NodeNames(node.name)
+        self.inline = inline
+        self.clock = clock or _clock_of(node, host or HostParameters())
+        self.log = logging.getLogger("scene_understanding" + self.names.fully_qualified.replace("/", "."))
+        self.inbox = Inbox(node.inputs)
+        self.transforms = TransformListener()
+        self.figures = Statistics()
+        self.trouble = Trouble(self.figures, self.log)
+        self.host = host or HostParameters()
+        self.parameters = ParameterService(node, self.host, self._between_sets)
+        self._hears_clock = clock is None and isinstance(self.clock, SimulatedClock)
+        self._publishers: dict[str, BusPublisher] = {}
+        self._subscriptions: list[BusSubscription] = []
+        self.context = HostContext(self.clock, self.transforms, self._publishers, self.figures, self.trouble)
+        self.health = Health(self)
+        self._condition = threading.Condition()
+        self._commands: deque[Callable[[], None]] = deque()
+        self._worker: threading.Thread | None = None
+        self.active = self.working = False
+        self._configured = self._stopping = self._reset_due = self._ticked = False
+        self._next_tick_ns: int | None = None
+
+    @classmethod
+    def create(
+        cls,
+        node_type: type[Node],
+        bus: Bus,
+        arguments: RosArguments = NO_ARGUMENTS,
+        *,
+        clock: Clock | None = None,
+        inline: bool = False,
+    ) -> NodeRunner:
+        """A runner and its node, named and parameterised as the user says.
+
+        Raises:
+            NamingError, ParameterError, ConfigurationError: what the user says is not possible.
+        """
+        names = arguments.names(node_type.name)
+        host, values = HostParameters.split(arguments.parameter_values(names))
+        return cls(create_node(node_type, values), bus, names, host=host, clock=clock, inline=inline)
+
+    # Lifecycle
+
+    def configure(self) -> None:
+        """Advertises and loads. Diagnostics are published from here on.
+
+        Raises:
+            ConfigurationError: the node cannot work.
+        """
+        self.health.start()
+        for output in self.node.outputs:
+            topic = self.names.resolve(output.topic)
+            qos = self.host.overridden(topic, "publisher", output.qos)
+            self._publishers[output.name] = self.bus.advertise(topic, output.type, qos, self.names.fully_qualified)
+        try:
+            self.node.configure(self.context)
+        except BaseException:
+            self._withdraw()
+            raise
+        self._configured = True
+
+    def activate(self) -> None:
+        """Subscribes and begins to work."""
+        self._stopping, self.active, self._next_tick_ns = False, True, None
+        self.figures.last_success = time.monotonic()
+        if not self.inline:
+            self.transforms.wait_up_to(TRANSFORM_WAIT)
+            self._worker = threading.Thread(target=self._work, name=self.names.fully_qualified, daemon=True)
+            self._worker.start()
+        self._subscribe()
+
+    def start(self) -> NodeRunner:
+        """Configures and activates."""
+        self.configure()
+        self.activate()
+        return self
+
+    def deactivate(self) -> None:
+        """Stops to listen and to work; what is being worked on is finished first."""
+        for subscription in self._subscriptions:
+            subscription.close()
+        self._subscriptions.clear()
+        self.transforms.wait_up_to(0.0)
+        with self._condition:
+            self._stopping = True
+            self._condition.notify_all()
+        if self._worker is not None:
+            self._worker.join()
+            self._worker = None
+        while self._commands:
+            self._commands.popleft()()
+        self.inbox.clear()
+        self.active = False
+
+    def cleanup(self) -> None:
+        """Frees what `configure` acquired."""
+        self._configured = False
+        self.node.close()
+        self._withdraw()
+
+    def close(self) -> None:
+        """From any state; joins every thread."""
+        if self.active:
+            self.deactivate()
+        if self._configured:
+            self.cleanup()
+
+    def __enter__(self) -> NodeRunner:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _withdraw(self) -> None:
+        self.health.stop()
+        for publisher in self._publishers.values():
+            publisher.close()
+        self._publishers.clear()
+
+    def _subscribe(self) -> None:
+        for i in self.inbox.inputs:
+            self._listen(i.topic, i.type, i.qos, partial(self._arrive, i.name))
+        if self.node.uses_transforms:
+            self._listen("/tf", _TF_TYPE, _TF, partial(self._hear_transforms, False))
+            self._listen("/tf_static", _TF_TYPE, LATCHED, partial(self._hear_transforms, True))
+        if self._hears_clock:
+            self._listen("/clock", "rosgraph_msgs/msg/Clock", SENSOR, self._hear_clock)
+
+    def _listen(self, topic: str, msgtype: str, qos: QoS, callback: Callable[[Delivery], None]) -> None:
+        topic = self.names.resolve(topic)
+        qos = self.host.overridden(topic, "subscription", qos)
+        self._subscriptions.append(
+            self.bus.subscribe(topic, msgtype, qos, self.names.fully_qualified, callback)
+        )
+
+    # What comes in, from threads of the transport or of other nodes: sort it and return
+
+    def _arrive(self, name: str, delivery: Delivery) -> None:
+        with self._condition:
+            try:
+                if self.inbox.arrive(name, delivery):
+                    self._reset_due = True
+            except ValueError as error:
+                self.trouble.refused(f"input '{name}': {error}")
+            self._condition.notify_all()
+
+    def _hear_transforms(self, static: bool, delivery: Delivery) -> None:
+        if self.transforms.hear(delivery, static):
+            with self._condition:
+                self._commands.append(self.transforms.take_in)
+                self._condition.notify_all()
+
+    def _hear_clock(self, delivery: Delivery) -> None:
+        try:
+            now_ns = stamp_to_ns(delivery.message().clock)
+        except ValueError as error:
+            self.trouble.refused(f"/clock: {error}")
+            return
+        assert isinstance(self.clock, SimulatedClock)
+        if self.clock.set(now_ns) and not self.node.drives_clock:
+            self.time_jumped()
+        with self._condition:
+            self._condition.notify_all()
+
+    def time_jumped(self) -> None:
+        """Time went backwards: what waits is dropped now, the node is reset before its next set."""
+        with self._condition:
+            self.inbox.clear()
+            self._reset_due = True
+            self._condition.notify_all()
+
+    # Work
+
+    def step(self) -> bool:
+        """Inline: does one thing that is due. Returns False when there is none."""
+        with self._condition:
+            job = self._job()
+        if job is not None:
+            job()
+        return job is not None
+
+    def _work(self) -> None:
+        while True:
+            with self._condition:
+                while (job := self._job()) is None and not self._stopping:
+                    self._condition.wait(self._until_tick())
+                if self._stopping:
+                    return
+            assert job is not None
+            job()
+
+    def _job(self) -> Callable[[], None] | None:
+        """What is due, commands first; ticks and sets take turns where both are."""
+        if self._commands:
+            return self._commands.popleft()
+        if self._reset_due:
+            self._reset_due = False
+            return self._reset
+        tick_due = self._tick_due()
+        if tick_due and not self._ticked:
+            return self.tick
+        chosen = self.inbox.take()
+        self._ticked = False
+        if chosen is not None:
+            return partial(self._process, chosen)
+        return self.tick if tick_due else None
+
+    def _reset(self) -> None:
+        self.log.warning("time went backwards: transforms and what the node remembers are forgotten")
+        self.transforms.clear()
+        with self._condition:
+            self._next_tick_ns = None
+        self._survives(self.node.reset)
+
+    def _process(self, chosen: MessageSet) -> None:
+        def work() -> Mapping[str, Any]:
+            with self.context.stage("receive"):
+                messages = self.inbox.messages(chosen)
+            return self.node.process(messages, self.context)
+
+        self._attempt("sets", chosen.stamp_ns, work)
+
+    def tick(self) -> None:
+        """Calls the node's `tick` and publishes. Hosts call it only for a clock owner that runs inline."""
+        self._ticked = True
+        if self._next_tick_ns is not None:
+            period_ns = self._period_ns
+            self._next_tick_ns = max(self._next_tick_ns + period_ns, self._tick_time_ns() - period_ns)
+        self._attempt("ticks", None, lambda: self.node.tick(self.context))
+
+    def _attempt(self, kind: str, stamp_ns: int | None, work: Callable[[], Mapping[str, Any]]) -> None:
+        started = time.perf_counter()
+
+        def work_and_publish() -> None:
+            outputs = work()
+            with self.context.stage("publish"):
+                self._publish(outputs)
+
+        self.working = True
+        if self._survives(work_and_publish):
+            self.figures.stage("total", time.perf_counter() - started)
+            self.figures.processed(kind, self._latency(stamp_ns, started))
+        self.working = False
+
+    def _survives(self, work: Callable[[], None]) -> bool:
+        """Runs a part of the node; whether it went well. No fault of a node ends the process that others live in."""
+        try:
+            work()
+        except (ValueError, TransformError) as error:
+            self.trouble.refused(" ".join(str(error).split()))
+        except Exception as error:
+            self.trouble.failed(error)
+        else:
+            return True
+        return False
+
+    def _latency(self, stamp_ns: int | None, started: float) -> float | None:
+        if self.inline:
+            return time.perf_counter() - started
+        return None if stamp_ns is None else self.clock.age(stamp_ns)
+
+    def _publish(self, outputs: Mapping[str, Any]) -> None:
+        for name, message in outputs.items():
+            if name not in self._publishers:
+                raise TypeError(f"output '{name}' is not declared; declared: {', '.join(self._publishers) or 'none'}")
+            self._publishers[name].publish(message)
+            self.figures.published_one(name)
+
+    def _between_sets(self, work: Callable[[], None]) -> None:
+        if self._worker is None:
+            work()
+            return
+        done: Future[None] = Future()
+        with self._condition:
+            self._commands.append(partial(_fulfil, done, work))
+            self._condition.notify_all()
+        done.result()
+
+    # Ticks: by the node's clock, or by the monotonic one where that is wall time
+
+    @property
+    def _period_ns(self) -> int:
+        assert self.node.period is not None
+        return round(self.node.period * 1e9)
+
+    @property
+    def _ticks_by_wall(self) -> bool:
+        return self.node.drives_clock or isinstance(self.clock, SystemClock)
+
+    def _tick_time_ns(self) -> int:
+        return time.monotonic_ns() if self._ticks_by_wall else self.clock.now_ns
+
+    @property
+    def next_tick_ns(self) -> int | None:
+        """When the next tick is due by a clock that the caller tells; None where there is none."""
+        return None if self._ticks_by_wall else self._next_tick_ns
+
+    def _tick_due(self) -> bool:
+        if self.node.period is None or (self.inline and self.node.drives_clock):
+            return False
+        now_ns = self._tick_time_ns()
+        if self._next_tick_ns is None and now_ns > 0:
+            self._next_tick_ns = now_ns + self._period_ns
+        return self._next_tick_ns is not None and self._next_tick_ns <= now_ns
+
+    def _until_tick(self) -> float | None:
+        if self._next_tick_ns is None or not self._ticks_by_wall:
+            return None
+        return max(0.0, (self._next_tick_ns - time.monotonic_ns()) * 1e-9)
+
+    # Figures
+
+    def statistics(self) -> dict[str, Any]:
+        """fps, latency_p50_ms, latency_p95_ms, drops, unmatched, stages, counts, outputs and what the node reported."""
+        with self._condition:
+            inputs = {"drops": self.inbox.dropped, "unmatched": self.inbox.unmatched}
+        return {"node": self.names.fully_qualified, **inputs, **self.figures.summary()}
+
+
+def _clock_of(node: Node, host: HostParameters) -> Clock:
+    return SimulatedClock() if host.use_sim_time or node.drives_clock else SystemClock()
+
+
+def _fulfil(done: Future[None], work: Callable[[], None]) -> None:
+    try:
+        work()
+    except Exception as error:  # handed to whoever waits for the result
+        done.set_exception(error)
+    else:
+        done.set_result(None)
