@@ -57,6 +57,15 @@ class CameraModel:
         """map_x, map_y (H, W) float32 for `cv2.remap`: the rectified image out of the raw one. Cached."""
         return rectify_map(self.raw, self.distortion, self.rectified, self.rectified_from_raw)
 
+    @cached_property
+    def raw_rays(self) -> NDArray[np.float32]:
+        """(H, W, 3) float32: the point at depth z = 1 m seen by each pixel of the raw image, lens undone. Cached.
+
+        NaN outside of the lens' range. Points are in the frame of the raw camera.
+        """
+        xy = self.distortion.undistort(self.raw.rays[..., :2])
+        return np.concatenate([xy, np.ones_like(xy[..., :1])], axis=-1).astype(np.float32)
+
     def rectify_points(self, uv: ArrayLike) -> NDArray[np.float64]:
         """Pixels (..., 2) of the raw image in the rectified one, float64; NaN outside of the lens' range."""
         uv = np.asarray(uv, np.float64)

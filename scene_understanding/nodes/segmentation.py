@@ -79,6 +79,7 @@ class SegmentationNode(Node):
             raise ConfigurationError(f"use_depth is off, but model '{self._card.name}' needs depth")
         self.inputs = self._declared_inputs()
         self._announced = False
+        self._calibration: tuple[bytes, NDArray[np.float32]] | None = None
 
     def _declared_inputs(self) -> tuple[Input | Synchronised, ...]:
         compressed = self.parameters.image_transport == "compressed"
@@ -165,13 +166,34 @@ class SegmentationNode(Node):
     def _cloud(
         self, camera_info: Any, color: NDArray[np.uint8], depth: NDArray[np.float32], segmentation: Segmentation
     ) -> PointCloud:
-        camera = camera_info_to_camera(camera_info, rectified=self.parameters.rectified)
         return PointCloud(
-            camera.back_project(depth), color, segmentation.label.astype(np.uint16),
-            segmentation.confidence.astype(np.float32) / np.float32(255),
+            self._rays(camera_info, depth.shape) * depth[..., None], color, segmentation.label.astype(np.uint16),
+            segmentation.confidence * np.float32(1 / 255),
         )  # fmt: skip
+
+    def _rays(self, camera_info: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """(H, W, 3) float32 directions with z = 1 of the pixels; computed anew only when the calibration changes."""
+        key = calibration_key(camera_info)
+        if self._calibration is None or self._calibration[0] != key:
+            camera = camera_info_to_camera(camera_info)
+            rays = camera.rectified.rays if self.parameters.rectified else camera.raw_rays
+            self._calibration = key, rays
+        rays = self._calibration[1]
+        if rays.shape[:2] != shape:
+            size = f"{shape[1]}x{shape[0]}"
+            raise InputError(f"images are {size}, camera_info is of {rays.shape[1]}x{rays.shape[0]}")
+        return rays
 
     def _overlay(self, color: NDArray[np.uint8], segmentation: Segmentation) -> NDArray[np.uint8]:
         opacity = self.parameters.overlay_opacity
         classes = colorize(segmentation.label, self._segmenter.labels)
         return cv2.addWeighted(color, 1 - opacity, classes, opacity, 0)  # type: ignore[return-value]
+
+
+def calibration_key(camera_info: Any) -> bytes:
+    """Equal for two CameraInfo messages that differ in nothing but their headers."""
+    roi = camera_info.roi
+    size = (camera_info.width, camera_info.height, camera_info.binning_x, camera_info.binning_y)
+    region = (roi.x_offset, roi.y_offset, roi.width, roi.height)
+    arrays = (camera_info.d, camera_info.k, camera_info.r, camera_info.p)
+    return repr((size, region, camera_info.distortion_model)).encode() + b"".join(a.tobytes() for a in arrays)

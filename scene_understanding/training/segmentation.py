@@ -243,7 +243,7 @@ class Run:
         self.optimizer.step()
         self.step += 1
         update_average(self.average, self.network, self.config.ema, self.step)
-        return float(loss)
+        return loss.item()
 
     def _log(self, loss: float, result: dict[str, Any]) -> None:
         new = not (self.folder / "log.csv").exists()

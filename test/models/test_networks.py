@@ -1,0 +1,102 @@
+"""The contract that every network passes; a new network is a new line in NETWORKS."""
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from scene_understanding.models.fusenet import FuseNet, MobileFuseNet, unpool
+
+NETWORKS = {
+    "fusenet": lambda: FuseNet(5, width=0.125),
+    "fusenet_sf2": lambda: FuseNet(5, width=0.125, fusions=2),
+    "mobile_fusenet": lambda: MobileFuseNet(5, depth_channels=1, channels=16),
+}
+
+
+@pytest.fixture(params=NETWORKS, scope="module")
+def network(request: pytest.FixtureRequest) -> nn.Module:
+    torch.manual_seed(0)
+    return NETWORKS[request.param]()
+
+
+def inputs(height: int, width: int, batch: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return (
+        torch.randn(batch, 3, height, width, generator=generator),
+        torch.randn(batch, 1, height, width, generator=generator),
+    )
+
+
+@pytest.mark.parametrize("size", [(64, 96), (75, 101), (33, 47)])
+def test_scores_have_the_size_of_the_image(network: nn.Module, size: tuple[int, int]) -> None:
+    with torch.no_grad():
+        assert network.eval()(*inputs(*size)).shape == (1, 5, *size)
+
+
+def test_gradient_reaches_every_parameter(network: nn.Module) -> None:
+    network.train().zero_grad()
+    network(*inputs(64, 96, batch=2)).square().mean().backward()
+    without = [name for name, p in network.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
+    assert without == []
+
+
+def test_both_streams_matter(network: nn.Module) -> None:
+    network.eval()
+    color, depth = inputs(64, 96)
+    with torch.no_grad():
+        scores = network(color, depth)
+        assert not torch.allclose(scores, network(color, depth * 2))
+        assert not torch.allclose(scores, network(color * 2, depth))
+
+
+def test_saved_and_loaded_gives_the_same_scores(network: nn.Module, tmp_path) -> None:
+    network.eval()
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    with torch.no_grad():
+        before = network(*inputs(64, 96))
+        for parameter in network.parameters():
+            parameter.add_(0.1)
+        network.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+        torch.testing.assert_close(network(*inputs(64, 96)), before)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (75, 101)])
+def test_onnx_runtime_agrees(network: nn.Module, size: tuple[int, int], tmp_path) -> None:
+    network.eval()
+    color, depth = inputs(*size)
+    path = tmp_path / "network.onnx"
+    torch.onnx.export(network, (color, depth), str(path), input_names=["color", "depth"], dynamo=False)
+    (scores,) = onnxruntime.InferenceSession(path).run(None, {"color": color.numpy(), "depth": depth.numpy()})
+    with torch.no_grad():
+        np.testing.assert_allclose(scores, network(color, depth).numpy(), atol=1e-3)
+
+
+@pytest.mark.parametrize(("fusions", "millions"), [(1, 29.50), (3, 31.19), (5, 44.17)])
+def test_fusenet_has_the_size_of_the_paper(fusions: int, millions: float) -> None:
+    with torch.device("meta"):
+        network = FuseNet(13, fusions=fusions)
+    assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.02)
+
+
+def test_unpool_puts_values_back_where_pooling_found_them() -> None:
+    x = torch.randn(2, 3, 7, 9)
+    pooled, indices = F.max_pool2d(x, 2, ceil_mode=True, return_indices=True)
+    back = unpool(pooled, indices, x)
+    assert torch.equal(back[back != 0], x[back != 0])
+    assert (back != 0).sum() == pooled.numel()
+
+
+def test_fusion_is_a_sum_of_the_two_streams() -> None:
+    """With equal weights in both streams and equal images, every fused map is twice the stream's own."""
+    network = FuseNet(5, width=0.125, fusions=1, depth_channels=3).eval()
+    network.depth_blocks.load_state_dict(nn.ModuleList(list(network.color_blocks)[:1]).state_dict())
+    color = inputs(64, 96)[0]
+    seen = []
+    network.color_blocks[1].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    with torch.no_grad():
+        network(color, color)
+        alone = F.max_pool2d(network.color_blocks[0](color), 2)
+    torch.testing.assert_close(seen[0], 2 * alone)
