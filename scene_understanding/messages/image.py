@@ -117,23 +117,19 @@ def color_from_image(msg: Image) -> NDArray[np.uint8]:
     pixels = image_to_array(msg)
     if msg.encoding == "rgb8":
         return pixels
-    if pixels.dtype.itemsize == 2:
-        pixels = _native(pixels)
+    pixels = _for_opencv(pixels)
     if msg.encoding in _TO_RGB:
-        pixels = cv2.cvtColor(_for_opencv(pixels), _TO_RGB[msg.encoding])
+        pixels = cv2.cvtColor(pixels, _TO_RGB[msg.encoding])
     if pixels.dtype == np.uint16:
         pixels = cv2.convertScaleAbs(pixels, alpha=255 / 65535)
     return pixels
 
 
-def _native(pixels: NDArray[Any]) -> NDArray[Any]:
-    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-
-
 def _for_opencv(pixels: NDArray[Any]) -> NDArray[Any]:
-    """OpenCV takes padded rows only where the padding is whole pixels; else a copy."""
-    pixel_bytes = pixels.itemsize * (pixels.shape[2] if pixels.ndim == 3 else 1)
-    return pixels if pixels.strides[0] % pixel_bytes == 0 else np.ascontiguousarray(pixels)
+    """The same in native byte order; a copy too where a row does not start at a whole number of values."""
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    whole = pixels.flags.aligned and pixels.strides[0] % pixels.itemsize == 0
+    return pixels if whole else np.ascontiguousarray(pixels)
 
 
 def depth_from_image(msg: Image) -> NDArray[np.float32]:
@@ -151,13 +147,11 @@ def depth_from_image(msg: Image) -> NDArray[np.float32]:
     return depth_from_millimetres(pixels) if pixels.dtype.itemsize == 2 else depth_from_metres(pixels)
 
 
-_METRES = np.arange(2**16, dtype=np.float32) * np.float32(1e-3)
-_METRES[0] = np.nan
-
-
 def depth_from_millimetres(millimetres: NDArray[np.uint16]) -> NDArray[np.float32]:
     """(H, W) float32 metres of uint16 millimetres, NaN where 0."""
-    return _METRES[_native(millimetres)]
+    depth: NDArray[np.float32] = np.divide(millimetres, np.float32(1000), dtype=np.float32)
+    depth[millimetres == 0] = np.nan
+    return depth
 
 
 def depth_from_metres(metres: NDArray[np.floating]) -> NDArray[np.float32]:
