@@ -1,0 +1,120 @@
+"""Where one can walk or drive: an occupancy grid with clearances and shortest paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import dijkstra
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class OccupancyGrid:
+    """Cells of a horizontal plane.
+
+    Attributes:
+        origin: (2,) float64, map x and y of the outer corner of cell (0, 0).
+        resolution: edge of a cell, metres.
+        occupied: (rows, columns) bool; rows along y, columns along x.
+    """
+
+    origin: Float
+    resolution: float
+    occupied: NDArray[np.bool_]
+
+    @cached_property
+    def clearance(self) -> NDArray[np.float32]:
+        """(rows, columns) float32: metres from each free cell to the nearest occupied one."""
+        return cv2.distanceTransform((~self.occupied).astype(np.uint8), cv2.DIST_L2, 5) * np.float32(self.resolution)
+
+    def cells(self, points: ArrayLike) -> NDArray[np.int64]:
+        """(..., 2) row and column of points (..., 2) in the map, clipped to the grid."""
+        xy = np.asarray(points, np.float64)
+        index = np.floor((xy - self.origin) / self.resolution).astype(np.int64)[..., ::-1]
+        return np.clip(index, 0, np.array(self.occupied.shape) - 1)
+
+    def centers(self, cells: NDArray[np.integer]) -> Float:
+        """(..., 2) map points of cell centres (..., 2) row and column."""
+        return self.origin + (cells[..., ::-1] + 0.5) * self.resolution
+
+    def clearance_at(self, points: ArrayLike) -> NDArray[np.float32]:
+        """(...) metres to the nearest obstacle from points (..., 2)."""
+        cells = self.cells(points)
+        return self.clearance[cells[..., 0], cells[..., 1]]
+
+    def reachable(self, point: ArrayLike, clearance: float) -> NDArray[np.bool_]:
+        """(rows, columns) bool: what a disc of radius `clearance` can reach from `point` (2,)."""
+        _, regions = cv2.connectedComponents((self.clearance > clearance).astype(np.uint8), connectivity=4)
+        row, column = self.cells(point)
+        if regions[row, column] == 0:
+            return np.zeros_like(self.occupied)
+        return regions == regions[row, column]
+
+    def ray_distance(self, start: ArrayLike, angles: ArrayLike, limit: float = 10.0) -> NDArray[np.float64]:
+        """(A,) metres from `start` (2,) to the first occupied cell along each heading (A,), at most `limit`."""
+        headings = np.asarray(angles, np.float64)
+        steps = np.arange(0, limit, self.resolution)
+        directions = np.stack([np.cos(headings), np.sin(headings)], -1)
+        points = np.asarray(start) + steps[None, :, None] * directions[:, None]
+        cells = self.cells(points)
+        hit = self.occupied[cells[..., 0], cells[..., 1]]
+        return np.where(hit.any(1), steps[hit.argmax(1)], limit)
+
+    def line_is_clear(self, a: ArrayLike, b: ArrayLike, clearance: float) -> bool:
+        """Whether the straight way from a (2,) to b (2,) keeps `clearance` metres."""
+        start, end = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        count = max(int(np.linalg.norm(end - start) / self.resolution), 1) + 1
+        return bool((self.clearance_at(np.linspace(start, end, count)) > clearance).all())
+
+    def shortest_path(self, start: ArrayLike, goal: ArrayLike, clearance: float) -> Float | None:
+        """(K, 2) way points from start (2,) to goal (2,) for a disc of radius `clearance`, or None.
+
+        Ways close to obstacles cost more, so that paths run through the middle of doors.
+        """
+        free = self.clearance > clearance
+        numbers = np.full(free.shape, -1, np.int64)
+        numbers[free] = np.arange(int(free.sum()))
+        source, target = (int(numbers[tuple(self.cells(p))]) for p in (start, goal))
+        if source < 0 or target < 0:
+            return None
+        graph = self._graph(numbers, clearance)
+        _, previous = dijkstra(graph, directed=False, indices=source, return_predecessors=True)
+        chain = [target]
+        while chain[-1] != source:
+            chain.append(int(previous[chain[-1]]))
+            if chain[-1] < 0:
+                return None
+        cells = np.argwhere(free)[chain[::-1]]
+        points = np.concatenate([[np.asarray(start)], self.centers(cells)[1:-1], [np.asarray(goal)]])
+        return self._straightened(points, clearance)
+
+    def _graph(self, numbers: NDArray[np.int64], clearance: float) -> csr_matrix:
+        cost = 1 + 2 * np.clip(1.5 - self.clearance / max(clearance, 0.05), 0, 1)
+        rows, columns, weights = [], [], []
+        height, width = numbers.shape
+        for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
+            a = (slice(0, height - dy), slice(max(-dx, 0), width - max(dx, 0)))
+            b = (slice(dy, height), slice(max(dx, 0), width - max(-dx, 0)))
+            both = (numbers[a] >= 0) & (numbers[b] >= 0)
+            rows.append(numbers[a][both])
+            columns.append(numbers[b][both])
+            weights.append(np.hypot(dx, dy) * (cost[a] + cost[b])[both])
+        n = int(numbers.max()) + 1
+        return csr_matrix((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=(n, n))
+
+    def _straightened(self, points: Float, clearance: float) -> Float:
+        """Drop way points that a straight line of nearly the same clearance makes needless."""
+        kept, i = [points[0]], 0
+        while i < len(points) - 1:
+            j = min(i + 60, len(points) - 1)
+            while j > i + 1 and not self.line_is_clear(points[i], points[j], clearance * 1.02):
+                j = i + (j - i) // 2
+            kept.append(points[j])
+            i = j
+        return np.array(kept)
