@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -49,23 +52,35 @@ class EmbeddedViews:
         return np.asarray(self.rgb[index]), depth, np.asarray(self.label[index])
 
     def _render(self, seeds: Sequence[int], views: int) -> None:
-        from scene_understanding.simulation.building import generate_building
-        from scene_understanding.simulation.render import Renderer
-        from scene_understanding.simulation.sensors import RgbdNoise
-
         self.folder.mkdir(parents=True, exist_ok=True)
-        nyu13 = mapping("nyu40", "nyu13")
         shape = (len(seeds) * views, CAMERA.height, CAMERA.width)
-        create = lambda name, dtype, *more: np.lib.format.open_memmap(  # noqa: E731
-            self.folder / name, mode="w+", dtype=dtype, shape=(*shape, *more)
-        )
-        rgb, depth_mm, label = create("rgb.npy", np.uint8, 3), create("depth_mm.npy", np.uint16), create("label.npy", np.uint8)
-        for i, seed in enumerate(tqdm(seeds, desc="buildings")):
-            world, rng = generate_building(seed), np.random.default_rng([seed, 1])
-            renderer, noise = Renderer(world), RgbdNoise(seed)
-            for j in range(views):
-                k = i * views + j
-                frame = renderer.render(CAMERA, world.sample_view(rng), time=float(rng.uniform(0, 60)))
-                rgb[k], depth = noise(frame, k)
-                depth_mm[k] = np.nan_to_num(depth * 1000)
-                label[k] = nyu13[frame.label]
+        arrays = [
+            np.lib.format.open_memmap(self.folder / name, mode="w+", dtype=dtype, shape=(*shape, *more))
+            for name, dtype, more in (("rgb.npy", np.uint8, (3,)), ("depth_mm.npy", np.uint16, ()), ("label.npy", np.uint8, ()))
+        ]
+        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+            buildings = pool.map(render_building, seeds, repeat(views))
+            for i, building in enumerate(tqdm(buildings, desc="buildings", total=len(seeds))):
+                for array, values in zip(arrays, building, strict=True):
+                    array[i * views : (i + 1) * views] = values
+
+
+def render_building(
+    seed: int, views: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]:
+    """rgb (views, 240, 320, 3), depth (views, 240, 320) millimetres, label (views, 240, 320) nyu13, of one building."""
+    from scene_understanding.simulation.building import generate_building
+    from scene_understanding.simulation.render import Renderer
+    from scene_understanding.simulation.sensors import RgbdNoise
+
+    world, rng, noise = generate_building(seed), np.random.default_rng([seed, 1]), RgbdNoise(seed)
+    renderer, nyu13 = Renderer(world), mapping("nyu40", "nyu13")
+    rgb, depth_mm, label = [], [], []
+    for i in range(views):
+        time = float(rng.uniform(0, 60))
+        frame = renderer.render(CAMERA, world.sample_view(rng, time), time)
+        noisy, depth = noise.apply(frame.rgb, frame.depth, CAMERA, i)
+        rgb.append(noisy)
+        depth_mm.append(np.nan_to_num(depth * 1000).astype(np.uint16))
+        label.append(nyu13[frame.label])
+    return np.stack(rgb), np.stack(depth_mm), np.stack(label)

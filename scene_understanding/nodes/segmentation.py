@@ -14,7 +14,6 @@ from scene_understanding.geometry.point_cloud import PointCloud
 from scene_understanding.inference.card import ModelError
 from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
 from scene_understanding.inference.store import find
-from scene_understanding.labels import colorize
 from scene_understanding.messages.camera_info import camera_info_to_camera
 from scene_understanding.messages.compressed_image import color_from_compressed_image, depth_from_compressed_image
 from scene_understanding.messages.header import copy_header
@@ -186,7 +185,7 @@ class SegmentationNode(Node):
 
     def _overlay(self, color: NDArray[np.uint8], segmentation: Segmentation) -> NDArray[np.uint8]:
         opacity = self.parameters.overlay_opacity
-        classes = colorize(segmentation.label, self._segmenter.labels)
+        classes = self._segmenter.labels.colorize(segmentation.label)
         return cv2.addWeighted(color, 1 - opacity, classes, opacity, 0)  # type: ignore[return-value]
 
 
