@@ -100,6 +100,7 @@ class Inbox:
         jumped = stamp is not None and previous is not None and stamp < previous - JUMP_BACK_NS
         if jumped:
             self.clear()
+            heard.last_stamp_ns = stamp
         self._put(trigger, name, stamp, delivery)
         return jumped
 
@@ -131,7 +132,9 @@ class Inbox:
         return {name: delivery.message() for name, delivery in {**self._kept, **chosen.deliveries}.items()}
 
     def clear(self) -> None:
-        """Drops what waits: time has jumped. Latched inputs stay."""
+        """Drops what waits and forgets the stamps: time has jumped, for all inputs at once. Latched inputs stay."""
+        for heard in self.heard.values():
+            heard.last_stamp_ns = None
         for trigger in self.triggers:
             trigger.mailbox.take()
             if trigger.synchroniser is not None:
