@@ -92,7 +92,11 @@ class Distortion:
                     break
                 xy = xy - _solve_2x2(self._jacobian(xy), residual)
             error = np.abs(_distort_polynomial(xy, self.coefficients) - target).max(axis=-1)
-        return np.where((error < 1e-6)[..., None], xy, np.nan)
+            j = self._jacobian(xy)
+            # Past the radius where the polynomial turns back, the image is folded or mirrored: no lens does that.
+            unfolded = j[..., 0, 0] * j[..., 1, 1] > j[..., 0, 1] * j[..., 1, 0]
+            found = (error < 1e-6) & unfolded & ((xy * target).sum(axis=-1) >= 0)
+        return np.where(found[..., None], xy, np.nan)
 
     def _jacobian(self, xy: Float64, step: float = 1e-6) -> Float64:
         """(..., 2, 2): derivative of `distort`, by central differences."""

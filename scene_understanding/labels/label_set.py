@@ -73,8 +73,11 @@ class LabelSet:
 
     @cached_property
     def palette(self) -> NDArray[np.uint8]:
-        """(256, 3) uint8 RGB by id (longer where an id is above 255), black where there is no class; read-only."""
-        palette = np.zeros((max(256, self.ids[-1] + 1), 3), np.uint8)
+        """(256, 3) uint8 RGB by id (longer where an id is above 255), black where there is no class; read-only.
+
+        The last row is black, for every id beyond.
+        """
+        palette = np.zeros((max(256, self.ids[-1] + 2), 3), np.uint8)
         palette[list(self.ids)] = self.colours
         palette.flags.writeable = False
         return palette
@@ -84,7 +87,7 @@ class LabelSet:
         if mask.dtype.kind != "u":
             raise ValueError(f"mask is {mask.dtype}; expected an unsigned integer, such as uint8")
         if mask.dtype.itemsize > 1:
-            mask = np.minimum(mask, UNLABELLED if len(self.palette) == 256 else len(self.palette) - 1)
+            mask = np.minimum(mask, len(self.palette) - 1)
         return np.take(self.palette, mask, axis=0)
 
 
@@ -133,9 +136,11 @@ def mapping(source: str | LabelSet, target: str | LabelSet) -> NDArray[np.uint8]
     From a set to itself it is the identity, with ids that are no class made 255.
 
     Raises:
-        ValueError: no mapping between the two; the error names those that exist.
+        ValueError: no mapping between the two (the error names those that exist), or ids above 255.
     """
     source, target = _as_label_set(source), _as_label_set(target)
+    if max(source.ids[-1], target.ids[-1]) > 255:
+        raise ValueError(f"{source.name!r} or {target.name!r} has ids above 255; a mapping is of masks of 8 bit")
     table = np.full(256, UNLABELLED, np.uint8)
     if source.name == target.name:
         table[list(source.ids)] = source.ids

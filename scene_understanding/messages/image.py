@@ -114,7 +114,7 @@ def color_from_image(msg: Image) -> NDArray[np.uint8]:
     """
     if msg.encoding not in COLOR_ENCODINGS:
         raise ValueError(f"encoding {msg.encoding!r} is not colour; expected one of: {', '.join(COLOR_ENCODINGS)}")
-    pixels = image_to_array(msg)
+    pixels: Any = image_to_array(msg)
     if msg.encoding == "rgb8":
         return pixels
     pixels = _for_opencv(pixels)

@@ -28,4 +28,5 @@ def keep_freed_memory(limit_mib: int = 256) -> bool:
     if mallopt is None:
         return False
     settings = ((_M_MMAP_THRESHOLD, 32 * _MIB), (_M_TRIM_THRESHOLD, limit_mib * _MIB), (_M_ARENA_MAX, 1))
-    return all([mallopt(name, value) == 1 for name, value in settings])
+    taken = [mallopt(name, value) == 1 for name, value in settings]
+    return all(taken)

@@ -16,6 +16,7 @@ from scene_understanding.messages.types import CompressedImage, deserialize, ser
 HEADER = make_header(12, "camera")
 RNG = np.random.default_rng(0)
 SMOOTH = cv2.resize(RNG.integers(0, 255, (4, 5, 3)).astype(np.uint8), (50, 40), interpolation=cv2.INTER_CUBIC)
+PNG16 = cv2.imencode(".png", np.zeros((2, 2), np.uint16))[1].tobytes()
 
 
 def on_the_wire(msg):
@@ -90,8 +91,7 @@ def test_plain_16_bit_png_is_depth():
         ("16UC1; compressedDepth png", b"\0" * 12, "has 12 bytes; its header alone has 12"),
         ("16UC1; compressedDepth png", b"\0" * 40, "28 bytes are not an image"),
         ("16UC1; compressedDepth png", b"", "has 0 bytes"),
-        ("8UC1; compressedDepth png", struct.pack("<iff", 0, 0, 0) + cv2.imencode(".png", np.zeros((2, 2), "u2"))[1].tobytes(),
-         "encoding '8UC1'; expected 16UC1 or 32FC1"),
+        ("8UC1; compressedDepth png", b"\0" * 12 + PNG16, "encoding '8UC1'; expected 16UC1 or 32FC1"),
         ("16UC1; png", cv2.imencode(".png", SMOOTH)[1].tobytes(), r"holds uint8\(40, 50, 3\); expected uint16"),
     ],
 )  # fmt: skip
