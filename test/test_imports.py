@@ -23,25 +23,26 @@ ARROWS: dict[str, set[str]] = {
     "mapping": {"geometry", "labels"},
     "messages": {"geometry", "labels"},
     "simulation": {"geometry", "labels"},
-    "nodes": BELOW_NODES | {"simulation"},
+    "nodes": BELOW_NODES | {"simulation", "evaluation.segmentation_metrics"},
     "hosts": {"nodes.node", "nodes.parameters", "messages", "geometry"},
     "evaluation": {"models", "perception", "geometry", "labels", "inference", "messages", "datasets"},
     "datasets": {"models", "perception", "geometry", "labels", "messages", "hosts", "simulation"},
     "training": {"models", "perception", "geometry", "labels", "inference", "datasets", "evaluation"},
+    "commands": BELOW_NODES | {"simulation", "nodes", "hosts", "datasets", "evaluation", "demo"},
     "demo": BELOW_NODES | {"simulation", "nodes", "hosts", "datasets", "evaluation"},
-    "cli": BELOW_NODES | {"simulation", "nodes", "hosts", "datasets", "evaluation", "training", "demo", "cli"},
+    "cli": BELOW_NODES | {"simulation", "nodes", "hosts", "datasets", "evaluation", "training", "demo", "commands"},
 }
 TORCH = {"models", "training", "evaluation", "datasets"}
 FOREIGN = {"torch", "onnx", "safetensors", "rclpy", "carla", "matplotlib", "open3d", "onnxruntime", "cyclonedds", "cv2"}
 
 
 def parts() -> dict[Path, str]:
-    """Every module file with its part; `cli.py` and `cli_*.py` are one part."""
+    """Every module file with its part: its folder, or the module itself at the top."""
     found = {}
     for path in sorted(ROOT.rglob("*.py")):
         first = path.relative_to(ROOT).parts[0].removesuffix(".py")
         if first != "__init__":
-            found[path] = "cli" if first.startswith("cli") else first
+            found[path] = first
     return found
 
 
@@ -75,7 +76,7 @@ def test_imports_of_ours_follow_the_arrows(part: str) -> None:
             if not name.startswith(f"{PACKAGE}."):
                 continue
             inner = name.removeprefix(f"{PACKAGE}.")
-            target = "cli" if inner.startswith("cli") else inner.split(".")[0]
+            target = inner.split(".")[0]
             allowed = target in ARROWS[part] | {part} or any(f"{inner}.".startswith(f"{a}.") for a in ARROWS[part])
             if not allowed:
                 wrong.append(f"{path.relative_to(ROOT)} imports {inner}")
@@ -96,11 +97,11 @@ def test_geometry_and_labels_need_numpy_only() -> None:
 @pytest.mark.parametrize(
     ("module", "allowed"),
     [
-        ("torch", TORCH | {"cli"}),
+        ("torch", TORCH),
         ("carla", {"simulation"}),
-        ("rclpy", {"hosts", "cli"}),
-        ("cyclonedds", {"hosts", "cli"}),
-        ("onnxruntime", {"inference", "training", "cli"}),
+        ("rclpy", {"hosts"}),
+        ("cyclonedds", {"hosts"}),
+        ("onnxruntime", {"inference", "training", "commands"}),
     ],
 )
 def test_heavy_module_stays_in_its_part(module: str, allowed: set[str]) -> None:
@@ -131,7 +132,7 @@ def test_core_loads_without_torch_or_ros() -> None:
 
 
 def test_nodes_and_cli_load_nothing_heavy() -> None:
-    assert not loaded_after_importing(modules_of("nodes", "cli")) & {"torch", "open3d", "rclpy", "carla", "matplotlib"}
+    assert not loaded_after_importing(modules_of("nodes", "cli", "commands")) & {"torch", "open3d", "rclpy", "carla", "matplotlib"}
 
 
 def test_simulation_loads_without_torch() -> None:

@@ -1,0 +1,249 @@
+"""`scene-understanding`: options only; the work is in `scene_understanding.commands` and below.
+
+With --json a command prints one JSON object as the last line of standard output and nothing else there: shares are
+fractions 0..1, times milliseconds, null where there is no value. Progress and logs go to standard error. Exit codes:
+0 done, 1 it went wrong, 2 it cannot be done as asked (one line on standard error says why).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scene_understanding.commands.output import CommandError, results
+from scene_understanding.hosts.names import RosArguments
+
+TRACEBACK = "SCENE_UNDERSTANDING_TRACEBACK"
+LOG_LEVELS = {"debug": "DEBUG", "info": "INFO", "warn": "WARNING", "error": "ERROR", "fatal": "CRITICAL"}
+USAGE_ERROR: type[Any] = typer.BadParameter.__bases__[0]  # typer has no public name for it
+
+app = typer.Typer(
+    name="scene-understanding",
+    help="On-board scene understanding for ROS 2, with or without ROS 2 installed.",
+    epilog="ROS arguments are taken everywhere: --ros-args -r from:=to -p name:=value --params-file FILE --log-level L",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models_app = typer.Typer(help="The networks that are shipped, or your own in a folder.", rich_markup_mode=None)
+app.add_typer(models_app, name="models")
+
+Json = Annotated[bool, typer.Option("--json", help="one JSON object on standard output, nothing else there")]
+Force = Annotated[bool, typer.Option("--force", help="overwrite what exists")]
+Remap = Annotated[list[str] | None, typer.Option("-r", "--remap", metavar="FROM:=TO", help="as in ROS 2")]
+Param = Annotated[list[str] | None, typer.Option("-p", "--param", metavar="NAME:=VALUE", help="as in ROS 2")]
+ParamsFile = Annotated[list[str] | None, typer.Option("--params-file", metavar="FILE", help="ROS 2 parameter file")]
+Seconds = Annotated[float | None, typer.Option("--seconds", help="stop after so long (default: when interrupted)")]
+
+
+class Host(str, Enum):
+    """Who carries the messages of `run`."""
+
+    dds = "dds"
+    ros2 = "ros2"
+
+
+class Processes(str, Enum):
+    """How `demo` runs its nodes."""
+
+    one = "one"
+    two = "two"
+    both = "both"
+
+
+@app.command()
+def demo(
+    seed: Annotated[int, typer.Option(help="of the building; the shipped network has not seen it")] = 1000,
+    seconds: Annotated[float, typer.Option(help="of simulated driving in each mode")] = 30.0,
+    out: Annotated[Path, typer.Option(help="folder for run.mcap and the overlay images")] = Path("out/demo"),
+    host: Annotated[Processes, typer.Option(help="processes: two over DDS, one, or first two and then one")] = (
+        Processes.both
+    ),
+    as_json: Json = False,
+) -> None:
+    """Drives a robot through a building that no network has seen, labels what it sees, and scores the labels."""
+    from scene_understanding import demo as module
+
+    with results(as_json) as emit:
+        report = module.run(seed=seed, seconds=seconds, out=out, host=host.value)
+        emit(report, module.text(report))
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    nodes: Annotated[list[str], typer.Argument(metavar="NODE...", help="segmentation, simulator")],
+    host: Annotated[Host, typer.Option(help="dds needs no ROS 2; ros2 needs a sourced one")] = Host.dds,
+    remap: Remap = None,
+    param: Param = None,
+    params_file: ParamsFile = None,
+    seconds: Seconds = None,
+    as_json: Json = False,
+) -> None:
+    """Runs nodes live, in one process; between them messages are handed over without copying.
+
+    Example: scene-understanding run segmentation -r rgb/image_rect_color:=/camera/color/image_raw
+    """
+    from scene_understanding.commands import live
+
+    arguments = _arguments(context, remap, param, params_file)
+    with results(as_json) as emit:
+        work = live.run_dds if host is Host.dds else live.run_ros2
+        report = work(nodes, arguments, seconds)
+        emit(report, live.statistics_table(report["nodes"]))
+
+
+@app.command()
+def convert(
+    source: Annotated[str, typer.Argument(metavar="FORMAT:FOLDER", help="nyuv2:FOLDER or 7scenes:FOLDER")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.mcap")],
+    split: Annotated[str | None, typer.Option(help="nyuv2: list of images, by name (train) or path")] = None,
+    last: Annotated[int | None, typer.Option(help="only the last N")] = None,
+    indices: Annotated[str | None, typer.Option(help='positions, as "0,5,10:20" or "::10"')] = None,
+    rate: Annotated[float | None, typer.Option(help="frames per second (default: nyuv2 1, 7scenes 10)")] = None,
+    float_depth: Annotated[bool, typer.Option(help="depth as 32FC1 metres, not 16UC1 millimetres")] = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Makes a rosbag2 file of an RGB-D dataset: images, camera_info, transforms and ground truth.
+
+    Example: scene-understanding convert nyuv2:data/nyuv2 nyu.mcap --last 100
+    """
+    from scene_understanding.commands import convert as module
+
+    with results(as_json) as emit:
+        wish = module.Conversion(source, out, split, last, indices, rate, float_depth, force)
+        report = module.convert(wish)
+        emit(report, module.text(report))
+
+
+@models_app.command("list")
+def models_list(as_json: Json = False) -> None:
+    """Lists the shipped networks."""
+    from scene_understanding.commands import models
+
+    with results(as_json) as emit:
+        report = models.listing()
+        emit(report, models.listing_text(report))
+
+
+@models_app.command("show")
+def models_show(model: Annotated[str, typer.Argument(help="name, or folder")], as_json: Json = False) -> None:
+    """Prints the card of a network: inputs, labels, training, metrics."""
+    from scene_understanding.commands import models
+
+    with results(as_json) as emit:
+        emit(models.show(model), models.card_text(model))
+
+
+@models_app.command("path")
+def models_path(model: Annotated[str, typer.Argument(help="name, or folder")], as_json: Json = False) -> None:
+    """Prints where the network's file is."""
+    from scene_understanding.commands import models
+
+    with results(as_json) as emit:
+        report = models.show(model)
+        emit({"model": report["name"], "path": report["path"]}, report["path"])
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Tries what is installed here: modules, hosts, network providers; says what to do. Exit code 1: not usable."""
+    from scene_understanding.commands import doctor as module
+
+    with results(as_json) as emit:
+        report = module.examine()
+        emit(report, module.text(report))
+    raise typer.Exit(0 if report["ok"] else 1)
+
+
+@app.command()
+def params(
+    node: Annotated[str, typer.Argument(help="segmentation, simulator")],
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="as a ROS 2 parameter file")] = False,
+    as_json: Json = False,
+) -> None:
+    """Lists the parameters of a node."""
+    from scene_understanding.commands import catalogue
+
+    with results(as_json) as emit:
+        show = catalogue.parameter_file if as_yaml else catalogue.parameter_table
+        emit(catalogue.parameter_report(node), show(node))
+
+
+def _arguments(
+    context: typer.Context, remap: list[str] | None, param: list[str] | None, params_file: list[str] | None
+) -> RosArguments:
+    """What stood after --ros-args and what our own options say."""
+    given: RosArguments = context.obj
+    own = RosArguments.of(remap or (), param or (), params_file or ())
+    return RosArguments(
+        given.remappings + own.remappings, given.parameters + own.parameters, given.log_level or own.log_level
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point: runs a command and exits with its code; mistakes become one line, never a traceback."""
+    try:
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 0
+    sys.exit(code)
+
+
+def _run(argv: list[str]) -> int:
+    try:
+        arguments, rest = RosArguments.parse(argv)
+        _log_to_stderr(arguments.log_level)
+        return app(rest or ["--help"], obj=arguments, standalone_mode=False) or 0
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted", file=sys.stderr)
+        return 130
+    except USAGE_ERROR as error:
+        return _complain(error, error.format_message(), 2)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        return _complain(error, _one_line(error), 2 if _is_users(error) else 1)
+
+
+def _log_to_stderr(level: str | None) -> None:
+    if level not in (None, *LOG_LEVELS):
+        raise CommandError(f"log level '{level}' is not one of {', '.join(LOG_LEVELS)}")
+    logging.basicConfig(
+        level=LOG_LEVELS[level or "info"], stream=sys.stderr, format="[%(levelname)s] [%(name)s]: %(message)s"
+    )
+
+
+def _is_users(error: Exception) -> bool:
+    """Our own errors, and files that are missing or cannot be written, are for the user to mend."""
+    return type(error).__module__.startswith("scene_understanding.") or isinstance(error, OSError)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return text if _is_users(error) else f"{type(error).__name__}: {text} ({TRACEBACK}=1 shows where)"
+
+
+def _complain(error: Exception, line: str, code: int) -> int:
+    if os.environ.get(TRACEBACK):
+        traceback.print_exception(error)
+    print(f"error: {line}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""`models`: the networks that are shipped, or one's own in a folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scene_understanding.commands.output import table
+from scene_understanding.inference.card import ModelCard
+from scene_understanding.inference.store import find, shipped
+
+
+def listing() -> dict[str, Any]:
+    """Name, task, label set, size and mIoU of each shipped model."""
+    return {"models": [_summary(find(name)) for name in shipped()]}
+
+
+def _summary(card: ModelCard) -> dict[str, Any]:
+    return {
+        "name": card.name,
+        "task": card.task,
+        "label_set": card.label_set,
+        "inputs": {name: list(spec.shape) for name, spec in card.inputs.items()},
+        "megabytes": card.path.stat().st_size / 1e6,
+        "miou": card.metrics.get("miou"),
+        "description": card.description,
+    }
+
+
+def listing_text(report: dict[str, Any]) -> str:
+    """For people."""
+    if not report["models"]:
+        return "no models are shipped with this version"
+    rows = [
+        (m["name"], m["task"], m["label_set"], m["megabytes"], m["miou"], m["description"]) for m in report["models"]
+    ]
+    return table(("model", "task", "labels", "MB", "mIoU", "description"), rows)
+
+
+def show(name: str) -> dict[str, Any]:
+    """Everything that a model's card says.
+
+    Raises:
+        ModelError: no such model, or a damaged one.
+    """
+    card = find(name)
+    return _summary(card) | {
+        "path": str(card.path),
+        "sha256": card.sha256,
+        "outputs": card.outputs,
+        "optional_inputs": card.optional_inputs,
+        "architecture": card.architecture,
+        "training": card.training,
+        "metrics": card.metrics,
+        "attribution": card.attribution,
+    }
+
+
+def card_text(name: str) -> str:
+    """The card as its file has it."""
+    return (find(name).folder / "model.yaml").read_text("utf-8").rstrip()
