@@ -14,8 +14,8 @@ class Clock(Protocol):
     @property
     def now_ns(self) -> int: ...
 
-    def age(self, stamp_ns: int) -> float:
-        """Real seconds that have passed since this clock showed `stamp_ns`."""
+    def age(self, stamp_ns: int) -> float | None:
+        """Real seconds that have passed since this clock showed `stamp_ns`; None where it does not remember."""
 
 
 class SystemClock:
@@ -53,8 +53,10 @@ class SimulatedClock:
         self._now_ns = now_ns
         return backwards
 
-    def age(self, stamp_ns: int) -> float:
+    def age(self, stamp_ns: int) -> float | None:
         """Real seconds since the clock was first told a time not before the stamp; 0 for a stamp in the future."""
         told = list(self._told)
         i = bisect_left(told, (stamp_ns, 0.0))
-        return time.monotonic() - told[i][1] if i < len(told) else 0.0
+        if i == len(told):
+            return 0.0
+        return time.monotonic() - told[i][1] if i > 0 or told[i][0] == stamp_ns else None

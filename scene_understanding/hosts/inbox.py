@@ -116,11 +116,16 @@ class Inbox:
             stamps = [d.stamp_ns for d in found.values()]
             trigger.mailbox.put(MessageSet(found, min(s for s in stamps if s is not None), now))
 
+    @property
+    def ready(self) -> bool:
+        """Whether a set is complete and every required latched input has come."""
+        return any(trigger.mailbox.item is not None for trigger in self.triggers) and not self.missing
+
     def take(self) -> MessageSet | None:
         """The set that has been complete for longest, or None while there is none or a required input is missing."""
-        waiting = [(item.complete, i) for i, t in enumerate(self.triggers) if (item := t.mailbox.item) is not None]
-        if not waiting or self.missing:
+        if not self.ready:
             return None
+        waiting = [(item.complete, i) for i, t in enumerate(self.triggers) if (item := t.mailbox.item) is not None]
         return self.triggers[min(waiting)[1]].mailbox.take()
 
     def messages(self, chosen: MessageSet) -> dict[str, Any]:

@@ -73,9 +73,7 @@ def _check_override(name: str, value: object) -> None:
 class ParameterService:
     """Get, set, describe and list, from any thread."""
 
-    def __init__(
-        self, node: Node, host: HostParameters, between_sets: Callable[[Callable[[], None]], None]
-    ) -> None:
+    def __init__(self, node: Node, host: HostParameters, between_sets: Callable[[Callable[[], None]], None]) -> None:
         """`between_sets` runs a function while the node does nothing else, and returns when it is done."""
         self._node = node
         self._host = host

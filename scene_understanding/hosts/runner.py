@@ -40,7 +40,7 @@ class NodeRunner:
         names: the node's own name and the resolver of its topics.
         parameters: get, set, describe and list.
         active: between `activate` and `deactivate`.
-        working: a set or a tick is being worked on now.
+        working: the thread of the node is busy.
     """
 
     def __init__(
@@ -53,23 +53,26 @@ class NodeRunner:
         clock: Clock | None = None,
         inline: bool = False,
     ) -> None:
-        """Args:
-            clock: a clock that the caller tells the time (a bag); else the node's own, after `use_sim_time`.
+        """Makes it ready to `configure`.
+
+        Args:
+            clock: the node's clock unless it follows /clock; default is the system's. Who tells it the time calls
+                `clock_moved`.
             inline: no threads; the caller calls `step`.
         """
         self.node = node
         self.bus = bus
         self.names = names or NodeNames(node.name)
         self.inline = inline
-        self.clock = clock or _clock_of(node, host or HostParameters())
+        self.host = host or HostParameters()
+        self._hears_clock = self.host.use_sim_time or node.drives_clock
+        self.clock: Clock = SimulatedClock() if self._hears_clock else clock or SystemClock()
         self.log = logging.getLogger("scene_understanding" + self.names.fully_qualified.replace("/", "."))
         self.inbox = Inbox(node.inputs)
         self.transforms = TransformListener()
         self.figures = Statistics()
         self.trouble = Trouble(self.figures, self.log)
-        self.host = host or HostParameters()
         self.parameters = ParameterService(node, self.host, self._between_sets)
-        self._hears_clock = clock is None and isinstance(self.clock, SimulatedClock)
         self._publishers: dict[str, BusPublisher] = {}
         self._subscriptions: list[BusSubscription] = []
         self.context = HostContext(self.clock, self.transforms, self._publishers, self.figures, self.trouble)
@@ -109,10 +112,8 @@ class NodeRunner:
             ConfigurationError: the node cannot work.
         """
         self.health.start()
-        for output in self.node.outputs:
-            topic = self.names.resolve(output.topic)
-            qos = self.host.overridden(topic, "publisher", output.qos)
-            self._publishers[output.name] = self.bus.advertise(topic, output.type, qos, self.names.fully_qualified)
+        for output, (topic, msgtype, qos) in zip(self.node.outputs, self.published, strict=True):
+            self._publishers[output.name] = self.bus.advertise(topic, msgtype, qos, self.names.fully_qualified)
         try:
             self.node.configure(self.context)
         except BaseException:
@@ -179,20 +180,40 @@ class NodeRunner:
         self._publishers.clear()
 
     def _subscribe(self) -> None:
-        for i in self.inbox.inputs:
-            self._listen(i.topic, i.type, i.qos, partial(self._arrive, i.name))
+        callbacks: list[Callable[[Delivery], None]] = [partial(self._arrive, i.name) for i in self.inbox.inputs]
         if self.node.uses_transforms:
-            self._listen("/tf", _TF_TYPE, _TF, partial(self._hear_transforms, False))
-            self._listen("/tf_static", _TF_TYPE, LATCHED, partial(self._hear_transforms, True))
+            callbacks += [partial(self._hear_transforms, False), partial(self._hear_transforms, True)]
         if self._hears_clock:
-            self._listen("/clock", "rosgraph_msgs/msg/Clock", SENSOR, self._hear_clock)
+            callbacks.append(self._hear_clock)
+        for (topic, msgtype, qos), callback in zip(self.subscribed, callbacks, strict=True):
+            node = self.names.fully_qualified
+            self._subscriptions.append(self.bus.subscribe(topic, msgtype, qos, node, callback))
 
-    def _listen(self, topic: str, msgtype: str, qos: QoS, callback: Callable[[Delivery], None]) -> None:
-        topic = self.names.resolve(topic)
-        qos = self.host.overridden(topic, "subscription", qos)
-        self._subscriptions.append(
-            self.bus.subscribe(topic, msgtype, qos, self.names.fully_qualified, callback)
-        )
+    # What the node is connected to, whether active or not
+
+    @property
+    def published(self) -> list[tuple[str, str, QoS]]:
+        """Topic (absolute), type and QoS of each output, in the order of `node.outputs`."""
+        topics = [(self.names.resolve(o.topic), o.type, o.qos) for o in self.node.outputs]
+        return [(t, msgtype, self.host.overridden(t, "publisher", qos)) for t, msgtype, qos in topics]
+
+    @property
+    def subscribed(self) -> list[tuple[str, str, QoS]]:
+        """Likewise of each input, then of /tf, /tf_static and /clock where the node uses them."""
+        topics = [(self.names.resolve(i.topic), i.type, i.qos) for i in self.inbox.inputs]
+        if self.node.uses_transforms:
+            topics += [(self.tf_topic, _TF_TYPE, _TF), (self.tf_static_topic, _TF_TYPE, LATCHED)]
+        if self._hears_clock:
+            topics.append((self.names.resolve("/clock"), "rosgraph_msgs/msg/Clock", SENSOR))
+        return [(t, msgtype, self.host.overridden(t, "subscription", qos)) for t, msgtype, qos in topics]
+
+    @property
+    def tf_topic(self) -> str:
+        return self.names.resolve("/tf")
+
+    @property
+    def tf_static_topic(self) -> str:
+        return self.names.resolve("/tf_static")
 
     # What comes in, from threads of the transport or of other nodes: sort it and return
 
@@ -218,16 +239,17 @@ class NodeRunner:
             self.trouble.refused(f"/clock: {error}")
             return
         assert isinstance(self.clock, SimulatedClock)
-        if self.clock.set(now_ns) and not self.node.drives_clock:
-            self.time_jumped()
-        with self._condition:
-            self._condition.notify_all()
+        self.clock_moved(backwards=self.clock.set(now_ns))
 
-    def time_jumped(self) -> None:
-        """Time went backwards: what waits is dropped now, the node is reset before its next set."""
+    def clock_moved(self, backwards: bool = False) -> None:
+        """The node's clock was told another time; who tells a clock that was given to the runner calls this.
+
+        Backwards: what waits is dropped now, and the node is reset before its next set.
+        """
         with self._condition:
-            self.inbox.clear()
-            self._reset_due = True
+            if backwards and not self.node.drives_clock:
+                self.inbox.clear()
+                self._reset_due = True
             self._condition.notify_all()
 
     # Work
@@ -240,18 +262,27 @@ class NodeRunner:
             job()
         return job is not None
 
+    @property
+    def idle(self) -> bool:
+        """Nothing is being worked on and nothing waits."""
+        with self._condition:
+            return not (self.working or self._commands or self._reset_due or self.inbox.ready)
+
     def _work(self) -> None:
         while True:
             with self._condition:
                 while (job := self._job()) is None and not self._stopping:
                     self._condition.wait(self._until_tick())
-                if self._stopping:
+                if job is None:
                     return
-            assert job is not None
+                self.working = True
             job()
+            self.working = False
 
     def _job(self) -> Callable[[], None] | None:
         """What is due, commands first; ticks and sets take turns where both are."""
+        if self._stopping:
+            return None
         if self._commands:
             return self._commands.popleft()
         if self._reset_due:
@@ -279,7 +310,18 @@ class NodeRunner:
                 messages = self.inbox.messages(chosen)
             return self.node.process(messages, self.context)
 
-        self._attempt("sets", chosen.stamp_ns, work)
+        started = time.monotonic()
+        if self._attempt(work):
+            self.figures.processed("sets", self._latency(chosen, started))
+
+    def _latency(self, chosen: MessageSet, started: float) -> float:
+        """Seconds from the stamp to now; where stamps and clock do not belong together, from when the set was complete.
+        Inline it is the time of processing: the clock stands still meanwhile.
+        """
+        if self.inline:
+            return time.monotonic() - started
+        age = None if chosen.stamp_ns is None else self.clock.age(chosen.stamp_ns)
+        return time.monotonic() - chosen.complete if age is None else age
 
     def tick(self) -> None:
         """Calls the node's `tick` and publishes. Hosts call it only for a clock owner that runs inline."""
@@ -287,21 +329,19 @@ class NodeRunner:
         if self._next_tick_ns is not None:
             period_ns = self._period_ns
             self._next_tick_ns = max(self._next_tick_ns + period_ns, self._tick_time_ns() - period_ns)
-        self._attempt("ticks", None, lambda: self.node.tick(self.context))
+        if self._attempt(lambda: self.node.tick(self.context)):
+            self.figures.processed("ticks", None)
 
-    def _attempt(self, kind: str, stamp_ns: int | None, work: Callable[[], Mapping[str, Any]]) -> None:
-        started = time.perf_counter()
+    def _attempt(self, work: Callable[[], Mapping[str, Any]]) -> bool:
+        """Calls the node and publishes what it returns; whether that went well."""
 
         def work_and_publish() -> None:
             outputs = work()
             with self.context.stage("publish"):
                 self._publish(outputs)
 
-        self.working = True
-        if self._survives(work_and_publish):
-            self.figures.stage("total", time.perf_counter() - started)
-            self.figures.processed(kind, self._latency(stamp_ns, started))
-        self.working = False
+        with self.context.stage("total"):
+            return self._survives(work_and_publish)
 
     def _survives(self, work: Callable[[], None]) -> bool:
         """Runs a part of the node; whether it went well. No fault of a node ends the process that others live in."""
@@ -314,11 +354,6 @@ class NodeRunner:
         else:
             return True
         return False
-
-    def _latency(self, stamp_ns: int | None, started: float) -> float | None:
-        if self.inline:
-            return time.perf_counter() - started
-        return None if stamp_ns is None else self.clock.age(stamp_ns)
 
     def _publish(self, outputs: Mapping[str, Any]) -> None:
         for name, message in outputs.items():
@@ -376,10 +411,6 @@ class NodeRunner:
         with self._condition:
             inputs = {"drops": self.inbox.dropped, "unmatched": self.inbox.unmatched}
         return {"node": self.names.fully_qualified, **inputs, **self.figures.summary()}
-
-
-def _clock_of(node: Node, host: HostParameters) -> Clock:
-    return SimulatedClock() if host.use_sim_time or node.drives_clock else SystemClock()
 
 
 def _fulfil(done: Future[None], work: Callable[[], None]) -> None:

@@ -16,16 +16,20 @@ if TYPE_CHECKING:
 SILENT_AFTER = 5.0  # seconds without a set until a node explains itself
 
 
-def explain(runner: NodeRunner) -> list[str]:
-    """What keeps the node from working; empty if nothing is wrong with its inputs."""
+def explain(runner: NodeRunner, quiet_after: float = SILENT_AFTER) -> list[str]:
+    """What keeps the node from working; empty if nothing is wrong with its inputs.
+
+    An input counts as silent when nothing has come for `quiet_after` seconds, or ever.
+    """
+    since = time.monotonic() - quiet_after
     lines = _clock(runner)
     missing = runner.inbox.missing
     for i in runner.inbox.inputs:
         heard = runner.inbox.heard[i.name]
         waits = i.required and (i in missing or not i.latched)
-        if waits and time.monotonic() - heard.last > SILENT_AFTER:
+        if waits and (not heard.count or heard.last < since):
             lines.append(_unheard(runner, i, heard))
-    lines += [line for trigger in runner.inbox.triggers for line in _unmatched(runner, trigger)]
+    lines += [line for trigger in runner.inbox.triggers for line in _unmatched(runner, trigger, since)]
     if not lines and runner.figures.last_refusal:
         lines.append(f"messages come but are refused: {runner.figures.last_refusal}")
     return lines
@@ -64,11 +68,11 @@ def incompatible(offered: QoS, requested: QoS) -> str | None:
     return None
 
 
-def _unmatched(runner: NodeRunner, trigger: Trigger) -> list[str]:
+def _unmatched(runner: NodeRunner, trigger: Trigger, since: float) -> list[str]:
     synchroniser = trigger.synchroniser
     heard = [runner.inbox.heard[i.name] for i in trigger.inputs if i.required]
-    fresh = all(time.monotonic() - h.last < SILENT_AFTER for h in heard)
-    if synchroniser is None or not fresh or time.monotonic() - synchroniser.last_match < SILENT_AFTER:
+    fresh = all(h.count and h.last >= since for h in heard)
+    if synchroniser is None or not fresh or (synchroniser.matches and synchroniser.last_match >= since):
         return []
     stamps = {i.name: runner.inbox.heard[i.name].last_stamp_ns or 0 for i in trigger.inputs if i.required}
     skew = (max(stamps.values()) - min(stamps.values())) * 1e-9

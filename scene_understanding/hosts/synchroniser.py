@@ -28,7 +28,7 @@ class Synchroniser(Generic[T]):
         unmatched: by input, how many items were dropped without having been part of a set.
         last_stamps: by input, the newest stamp seen (nanoseconds); only inputs that have been heard.
         jumps: how often a stamp went backwards; everything that waited was dropped then.
-        last_match: monotonic time of the last set, at first of the beginning.
+        matches, last_match: sets made, and the monotonic time of the last.
     """
 
     def __init__(
@@ -38,7 +38,8 @@ class Synchroniser(Generic[T]):
         self.unmatched = dict.fromkeys(names, 0)
         self.last_stamps: dict[str, int] = {}
         self.jumps = 0
-        self.last_match = time.monotonic()
+        self.matches = 0
+        self.last_match = 0.0
         self._slop_ns = slop_ns
         self._optional = frozenset(optional)
         self._capacity = capacity
@@ -65,6 +66,7 @@ class Synchroniser(Generic[T]):
         stamps = [self._waiting[name][i][0] for name, i in nearest.items()]
         if max(stamps) - min(stamps) > self._slop_ns:
             return None
+        self.matches += 1
         self.last_match = time.monotonic()
         found = {name: self._waiting[name][i][1] for name, i in nearest.items()}
         for name, i in nearest.items():

@@ -34,10 +34,14 @@ class TransformListener(TransformBuffer):
         self._wait = 0.0
         self._changed = threading.Condition()
         self._undecoded: deque[tuple[Delivery, bool]] = deque()
+        self._early: set[Delivery] = set()
 
     def hear(self, delivery: Delivery, static: bool) -> bool:
         """Takes one TFMessage; returns whether the backlog should be taken in."""
         with self._changed:
+            if delivery in self._early:
+                self._early.remove(delivery)
+                return False
             self.heard += 1
             self._undecoded.append((delivery, static))
             if len(self._undecoded) > LIMIT:
@@ -45,6 +49,12 @@ class TransformListener(TransformBuffer):
                 self.dropped += 1
             self._changed.notify_all()
             return len(self._undecoded) == BACKLOG
+
+    def hear_early(self, delivery: Delivery, static: bool) -> None:
+        """Takes a message before its time (a bag); `hear` ignores it when its time has come."""
+        if self.hear(delivery, static):
+            self.take_in()
+        self._early.add(delivery)
 
     def take_in(self) -> None:
         """Decodes what has been heard. Bytes that are not a TFMessage are refused."""
