@@ -41,12 +41,14 @@ class Distortion:
         """From the fields of CameraInfo: "fisheye" is taken for "equidistant", and an empty list for no distortion.
 
         All-zero coefficients of the polynomial models are no distortion; those of "equidistant" still are a fisheye.
+        Zeros after the last coefficient that the model knows are dropped (drivers pad D, OpenCV gives 14).
         """
         values = tuple(float(value) for value in np.ravel(np.asarray(coefficients, np.float64)))
         model = _ALIASES.get(model, model)
         if not values or (not any(values) and model != "equidistant"):
             return cls()
-        return cls(model, values)
+        most = _COUNTS.get(model, (len(values),))[-1]
+        return cls(model, values if any(values[most:]) else values[:most])
 
     def __post_init__(self) -> None:
         counts = (0,) if self.model == "none" else _COUNTS.get(self.model)

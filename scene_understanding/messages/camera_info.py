@@ -93,8 +93,10 @@ def _pinhole(
 
 
 def check_image_size(camera: PinholeCamera, shape: tuple[int, ...], what: str = "image") -> None:
-    """Raises:
-    ValueError: an image of shape (H, W, ...) that the camera does not describe.
+    """Holds that an image of shape (H, W, ...) is of the camera's size.
+
+    Raises:
+        ValueError: it is not.
     """
     if shape[:2] != (camera.height, camera.width):
         size = f"{shape[1]}x{shape[0]}"

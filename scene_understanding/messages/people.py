@@ -96,7 +96,8 @@ def people_to_arrays(msg: Any) -> PeopleArrays:
         [(k.x, k.y, k.confidence, k.position.x, k.position.y, k.position.z) for k in person.keypoints]
         for person in msg.people
     ]
-    values = np.array(rows, np.float32).reshape(-1, _COUNT, 6)
+    with np.errstate(over="ignore"):
+        values = np.array(rows, np.float32).reshape(-1, _COUNT, 6)
     return PeopleArrays(
         pixels=values[..., :2],
         points=values[..., 3:],

@@ -179,7 +179,7 @@ def deserialize(data: bytes | bytearray | memoryview, msgtype: str | Any) -> Any
     name = (message_type(msgtype) if isinstance(msgtype, str) else msgtype).__msgtype__
     try:
         return typestore.deserialize_cdr(memoryview(data).toreadonly(), name)
-    except (SerdeError, IndexError) as error:
+    except (SerdeError, ValueError, IndexError, struct.error) as error:
         raise ValueError(f"{len(data)} bytes are not a {name}: {error}") from error
 
 

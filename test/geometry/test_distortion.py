@@ -84,6 +84,12 @@ def test_no_distortion():
     assert not Distortion.of("equidistant", np.zeros(4)).is_none
 
 
+def test_padding_with_zeros_is_dropped():
+    assert Distortion.of("plumb_bob", [0.1, 0, 0, 0, 0, 0, 0, 0]) == Distortion("plumb_bob", (0.1, 0, 0, 0, 0))
+    assert len(Distortion.of("rational_polynomial", [0.1] * 8 + [0] * 6).coefficients) == 12
+    assert len(Distortion.of("fisheye", [0.1] * 4 + [0]).coefficients) == 4
+
+
 @pytest.mark.parametrize(
     ("model", "coefficients", "message"),
     [

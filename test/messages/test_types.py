@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from scene_understanding.messages import types
 from scene_understanding.messages.header import make_header
 from scene_understanding.messages.types import (
     CameraInfo,
@@ -65,6 +66,19 @@ def test_unknown_type_names_its_neighbours():
 def test_own_messages_come_from_the_files_that_colcon_builds():
     assert {path.name for path in own_definitions().glob("*.msg")} >= {"People.msg", "Person.msg", "Keypoint.msg"}
     assert People.__msgtype__ == "scene_understanding/msg/People"
+
+
+@pytest.mark.parametrize("folder", ["pip/msg_definitions", "msg", "ament/share/scene_understanding/msg"])
+def test_own_messages_are_found_however_installed(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(types, "_HERE", tmp_path / "pip/messages")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere:{tmp_path / 'ament'}")
+    with pytest.raises(
+        FileNotFoundError, match="no People.msg of scene_understanding in any of: .*pip/msg_definitions"
+    ):
+        own_definitions()
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "People.msg").touch()
+    assert own_definitions() == tmp_path / folder
 
 
 def test_service_parts_round_trip():
