@@ -37,9 +37,7 @@ def generate_building(seed: int) -> World:
     start = _start(plan, grid)
     people = _people(rng, materials, grid, start, mesh.instances)
     rooms = tuple(Room(r.kind, r.inner.corners, plan.height) for r in plan.rooms)
-    return World(
-        shape, material, label, instance, materials.table(), tuple(lights), rooms, grid, tuple(people), start
-    )
+    return World(shape, material, label, instance, materials.table(), tuple(lights), rooms, grid, tuple(people), start)
 
 
 def _grid(plan: FloorPlan, shape: Shape) -> OccupancyGrid:

@@ -7,7 +7,7 @@ from numpy.random import Generator
 
 from scene_understanding.simulation.classes import Nyu40 as C
 from scene_understanding.simulation.materials import Materials
-from scene_understanding.simulation.mesh import Item, cushion, cylinder, quad, rotation_about, wavy_sheet, box
+from scene_understanding.simulation.mesh import Item, box, cushion, cylinder, quad, rotation_about, wavy_sheet
 
 
 def book_row(m: Materials, width: float, depth: float, height: float) -> Item:
@@ -35,7 +35,9 @@ def book_stack(m: Materials, count: int | None = None) -> Item:
         thick, size = rng.uniform(0.015, 0.05), rng.uniform((0.13, 0.18), (0.22, 0.3))
         turn = rotation_about("z", rng.normal(0, 0.2))
         cover = m.book_cover()
-        for s, h, material in ((size, thick * 0.18, cover), (size * 0.96, thick * 0.64, pages), (size, thick * 0.18, cover)):
+        layers = (size, 0.18, cover), (size * 0.96, 0.64, pages), (size, 0.18, cover)
+        for s, share, material in layers:
+            h = thick * share
             item.add(box((*s, h)).moved(turn, (0, 0, z + h / 2)), material)
             z += h
     return item

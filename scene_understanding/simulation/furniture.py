@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from scene_understanding.simulation import clutter
 from scene_understanding.simulation.classes import Nyu40 as C
@@ -48,7 +51,7 @@ def bed(m: Materials) -> Item:
     share = rng.uniform(0.55, 0.78)
     item.add(cushion((length * share, width + 0.06, 0.16), (length * (1 - share) / 2, 0, top - 0.02), 0.15, 20), cover)
     item.box(frame, (0.06, width + 0.04, rng.uniform(0.75, 1.2)), (-length / 2 - 0.03, 0, 0.45))
-    for y in ([0.0] if width < 1 else [-width / 4, width / 4]):
+    for y in [0.0] if width < 1 else [-width / 4, width / 4]:
         item.attach(clutter.pillow(m, min(0.7, width * 0.42)), (-length / 2 + 0.28, y, top - 0.02), rng.normal(0, 0.1))
     if rng.random() < 0.25:
         item.attach(clutter.clothes_heap(m), (length * 0.2, rng.uniform(-0.2, 0.2), top + 0.04))
@@ -165,7 +168,8 @@ def chair(m: Materials) -> Item:
     w, d, seat, top = rng.uniform(0.4, 0.48), rng.uniform(0.4, 0.46), rng.uniform(0.43, 0.48), rng.uniform(0.8, 1.0)
     frame = m.wood() if rng.random() < 0.6 else m.metal()
     soft = rng.random() < 0.55
-    stuff = (m.cloth() if rng.random() < 0.6 else m.leather()) if soft else (frame if rng.random() < 0.6 else m.plastic())
+    plain = rng.random() < 0.6
+    stuff = (m.cloth() if plain else m.leather()) if soft else (frame if plain else m.plastic())
     _legs(item, frame, d, w, seat, 0.04, bool(rng.random() < 0.4))
     seat_shape = cushion((d, w, 0.08), (0, 0, seat), 0.25) if soft else box((d, w, 0.03), (0, 0, seat))
     item.add(seat_shape, stuff)
@@ -184,7 +188,8 @@ def chair(m: Materials) -> Item:
     elif kind == 1:
         back((0.03, w, height * 0.6), 0, height * 0.65, stuff)
     else:
-        item.add(cushion((0.07, w, height * 0.75), (0, 0, height * 0.6), 0.35).moved(lean, (-d / 2 + 0.02, 0, seat)), stuff)
+        pad = cushion((0.07, w, height * 0.75), (0, 0, height * 0.6), 0.35)
+        item.add(pad.moved(lean, (-d / 2 + 0.02, 0, seat)), stuff)
     return item
 
 
@@ -226,9 +231,9 @@ def sofa(m: Materials, seats: int | None = None) -> Item:
     stuff = m.cloth(0.2) if rng.random() < 0.7 else m.leather()
     item.add(cushion((depth, width, 0.24), (0, 0, 0.2), 0.12, 16), stuff)
     item.add(cushion((0.24, width, top - 0.1), (-depth / 2 + 0.12, 0, top / 2 + 0.05), 0.2, 16), stuff)
-    for y in (-1, 1):
+    for y in (0.09 - width / 2, width / 2 - 0.09):
         arm_height = rng.uniform(0.55, 0.62)
-        item.add(cushion((depth, 0.18, arm_height), (0, y * (width / 2 - 0.09), arm_height / 2 + 0.03), 0.2, 16), stuff)
+        item.add(cushion((depth, 0.18, arm_height), (0, y, arm_height / 2 + 0.03), 0.2, 16), stuff)
     w = (width - 0.36) / n
     for k in range(n):
         y = -width / 2 + 0.18 + (k + 0.5) * w
@@ -245,8 +250,9 @@ def armchair(m: Materials) -> Item:
     return sofa(m, 1)
 
 
-def table(m: Materials, depth: float, width: float, height: float, kind: str, clutter_count: int) -> Item:
-    """A table; `kind` says what lies on it."""
+def table(m: Materials, size: ArrayLike, kind: str, clutter_count: int) -> Item:
+    """A table of `size`: depth, width, height; `kind` says what lies on it."""
+    depth, width, height = np.asarray(size).tolist()
     item, rng, stuff = Item(C.TABLE), m.rng, m.board()
     if rng.random() < 0.2 and abs(depth - width) < 0.4:
         radius = min(depth, width) / 2
@@ -266,21 +272,20 @@ def table(m: Materials, depth: float, width: float, height: float, kind: str, cl
 def coffee_table(m: Materials) -> Item:
     rng = m.rng
     size = rng.uniform((0.5, 0.8, 0.35), (0.7, 1.2, 0.48))
-    return table(m, *size.tolist(), "table", int(rng.integers(1, 5)))
+    return table(m, size, "table", int(rng.integers(1, 5)))
 
 
 def side_table(m: Materials) -> Item:
     """A table at a wall, with books, cups or a screen on it."""
     rng = m.rng
     size = rng.uniform((0.5, 0.8, 0.68), (0.75, 1.6, 0.8))
-    item = table(m, *size.tolist(), "desk" if rng.random() < 0.5 else "table", int(rng.integers(1, 6)))
-    return item
+    return table(m, size, "desk" if rng.random() < 0.5 else "table", int(rng.integers(1, 6)))
 
 
 def dining_table(m: Materials) -> Item:
     rng = m.rng
     size = rng.uniform((0.8, 1.1, 0.71), (1.0, 2.0, 0.77))
-    return table(m, *size.tolist(), "table", int(rng.integers(1, 6)))
+    return table(m, size, "table", int(rng.integers(1, 6)))
 
 
 def desk(m: Materials) -> Item:
@@ -291,9 +296,7 @@ def desk(m: Materials) -> Item:
     _legs(item, stuff if rng.random() < 0.5 else m.metal(), depth, width, height - 0.035, 0.05, False)
     if rng.random() < 0.5:
         chest = drawers(m, depth - 0.1, 0.4, height - 0.06, 3, C.DESK)
-        item.parts += [
-            type(p)(p.shape.moved(np.eye(3), (0, width / 2 - 0.25, 0)), p.material, p.label, 0) for p in chest.parts
-        ]
+        item.merge(chest, (0, width / 2 - 0.25, 0))
     if rng.random() < 0.8:
         count = int(rng.integers(1, 3))
         for k in range(count):
@@ -312,7 +315,8 @@ def desk(m: Materials) -> Item:
 def kitchen_counter(m: Materials, width: float) -> Item:
     """A run of base units with a worktop, a sink, things on it."""
     item, rng = Item(C.COUNTER), m.rng
-    front, top, knob = m.lacquer() if rng.random() < 0.5 else m.wood(), m.add((0.7, 0.68, 0.66), "marble", 1, 0.3), m.metal()
+    front = m.lacquer() if rng.random() < 0.5 else m.wood()
+    top, knob = m.add((0.7, 0.68, 0.66), "marble", 1, 0.3), m.metal()
     units = max(int(width / 0.6), 1)
     item.box(front, (0.56, width, 0.78), (-0.02, 0, 0.1 + 0.39), C.CABINET)
     item.box(m.plastic(), (0.5, width, 0.1), (-0.04, 0, 0.05), C.CABINET)
@@ -406,12 +410,10 @@ def whiteboard(m: Materials) -> Item:
 
 
 def mirror(m: Materials) -> Item:
-    item = picture(m, 0.5, 1.1)
-    item.label = C.MIRROR
-    item.parts = [type(p)(p.shape, p.material, C.MIRROR, 0) for p in item.parts]
+    """A tall mirror; it shows a dim sheen, no reflection."""
+    frame, glass = picture(m, 0.5, 1.1).parts
     tone = m.add((0.55, 0.58, 0.6), "dark_screen", 1, 1.0, 0.0)
-    item.parts[-1] = type(item.parts[-1])(item.parts[-1].shape, tone, C.MIRROR, 0)
-    return item
+    return Item(C.MIRROR, [replace(frame, label=C.MIRROR), replace(glass, label=C.MIRROR, material=tone)])
 
 
 def rug(m: Materials) -> Item:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import open3d as o3d
@@ -18,23 +19,41 @@ OCCLUSION_REACH = 0.7
 ROOM_CELL = 0.1
 
 
-def occluded(scenes: list[o3d.t.geometry.RaycastingScene], origins: Float32, directions: Float32) -> NDArray[np.bool_]:
-    """(N,) bool: whether anything lies between origins (N, 3) and origins + directions (N, 3)."""
-    rays = o3d.core.Tensor.from_numpy(np.ascontiguousarray(np.concatenate([origins, directions], axis=1)))
-    result = np.zeros(len(origins), bool)
-    for scene in scenes:
-        result |= scene.test_occlusions(rays, tnear=0.0, tfar=0.98).numpy()
-    return result
-
-
 @dataclass(frozen=True)
-class SurfaceGrid:
-    """Points seen by a grid of pixels: points, normals (H, W, 3) float32; depth (H, W); room (H, W) index."""
+class Surface:
+    """What pixels see, plane by plane: N = rows * columns of `shape`.
 
+    Attributes:
+        shape: (rows, columns).
+        points: (3, N) float32, metres, map frame.
+        normals: (3, N) float32, unit, towards the viewer.
+        depth: (N,) float32, metres.
+        room: (N,) index of the room.
+    """
+
+    shape: tuple[int, int]
     points: Float32
     normals: Float32
     depth: Float32
-    room: NDArray[np.int64]
+    room: NDArray[np.intp]
+
+    def halved(self) -> Surface:
+        """Every second pixel of every second row."""
+
+        def thin(plane: NDArray[Any]) -> NDArray[Any]:
+            image = plane.reshape(*plane.shape[:-1], *self.shape)[..., ::2, ::2]
+            return np.ascontiguousarray(image).reshape(*plane.shape[:-1], -1)
+
+        shape = ((self.shape[0] + 1) // 2, (self.shape[1] + 1) // 2)
+        return Surface(shape, thin(self.points), thin(self.normals), thin(self.depth), thin(self.room))
+
+
+def dot(a: Float32, b: Float32) -> Float32:
+    """(N,) scalar products of vectors (3, N)."""
+    total = a[0] * b[0]
+    total += a[1] * b[1]
+    total += a[2] * b[2]
+    return total
 
 
 class Lighting:
@@ -49,11 +68,13 @@ class Lighting:
         self.normal = np.zeros((*shape, 3), np.float32)
         self.color = np.zeros((*shape, 3), np.float32)
         self.spread = np.zeros(shape, np.float32)
+        self.count = np.zeros(rooms, int)
         self.ambient = np.zeros((rooms, 3), np.float32)
         everywhere = sum((light.color for light in world.lights), np.zeros(3))
         total_area = sum(_area(r.polygon) for r in world.rooms)
         for index, room in enumerate(world.rooms):
             own = sorted((x for x in world.lights if x.room == index), key=lambda x: -float(x.color.sum()))
+            self.count[index] = min(len(own), LIGHTS_PER_ROOM)
             for k, light in enumerate(own[:LIGHTS_PER_ROOM]):
                 self.position[index, k], self.normal[index, k] = light.position, light.normal
                 self.half_u[index, k], self.half_v[index, k] = light.half_u, light.half_v
@@ -62,15 +83,7 @@ class Lighting:
             rest = sum((light.color for light in own[LIGHTS_PER_ROOM:]), np.zeros(3)) / _area(room.polygon)
             self.ambient[index] = 0.3 * flux + 0.5 * rest + 0.06 * everywhere / total_area
         self._index_rooms(world)
-        pattern = np.random.default_rng(7)
-        n = PATTERN * PATTERN
-        self._area_samples = ((pattern.permutation(n)[:, None] + 0.5) / n * 2 - 1).astype(np.float32)
-        self._area_samples = np.concatenate([self._area_samples, self._area_samples[pattern.permutation(n)]], axis=1)
-        height = 1 - 2 * (np.arange(n) + 0.5) / n
-        turn = np.arange(n) * 2.399963
-        ring = np.sqrt(1 - height**2)
-        sphere = np.stack([ring * np.cos(turn), ring * np.sin(turn), height], -1)
-        self._sphere_samples = pattern.permutation(sphere).astype(np.float32)
+        self._area_samples, self._sphere_samples = _sample_pattern()
 
     def _index_rooms(self, world: World) -> None:
         corners = np.concatenate([r.polygon for r in world.rooms])
@@ -83,60 +96,105 @@ class Lighting:
                 high = np.ceil((room.polygon.max(0) + margin - self._origin) / ROOM_CELL).astype(int)
                 self._rooms[low[1] : high[1], low[0] : high[0]] = index
 
-    def room_of(self, points: Float32) -> NDArray[np.int64]:
-        """(...) room index of points (..., 3)."""
-        column = ((points[..., 0] - np.float32(self._origin[0])) * np.float32(1 / ROOM_CELL)).astype(np.int32)
-        row = ((points[..., 1] - np.float32(self._origin[1])) * np.float32(1 / ROOM_CELL)).astype(np.int32)
+    def room_of(self, points: Float32) -> NDArray[np.intp]:
+        """(N,) room index of points (3, N)."""
         rows, columns = self._rooms.shape
-        return self._rooms[row.clip(0, rows - 1), column.clip(0, columns - 1)]
+        column = ((points[0] - np.float32(self._origin[0])) * np.float32(1 / ROOM_CELL)).astype(np.intp)
+        row = ((points[1] - np.float32(self._origin[1])) * np.float32(1 / ROOM_CELL)).astype(np.intp)
+        np.clip(column, 0, columns - 1, out=column)
+        np.clip(row, 0, rows - 1, out=row)
+        row *= columns
+        row += column
+        return self._rooms.ravel()[row]
 
-    def visibility(self, scenes: list[o3d.t.geometry.RaycastingScene], grid: SurfaceGrid) -> Float32:
-        """(H, W, 1 + lights) float32 in 0..1: openness of the surroundings, then what is seen of each light.
+    def visibility(self, scenes: list[o3d.t.geometry.RaycastingScene], surface: Surface) -> Float32:
+        """(1 + lights, rows, columns) in 0..1: openness of the surroundings, then what is seen of each light.
 
         Each pixel takes one sample of sixteen; neighbours on the same surface share theirs.
         """
-        height, width = grid.depth.shape
-        slot = (np.arange(height)[:, None] % PATTERN * PATTERN + np.arange(width) % PATTERN).ravel()
-        points, normals = grid.points.reshape(-1, 3), grid.normals.reshape(-1, 3)
-        origins, room = points + normals * np.float32(0.012), grid.room.ravel()
-        seen = np.zeros((height * width, 1 + LIGHTS_PER_ROOM), np.float32)
-        hemisphere = (normals * np.float32(1.02) + self._sphere_samples[slot]) * np.float32(OCCLUSION_REACH)
-        seen[:, 0] = ~occluded(scenes, origins, hemisphere)
-        samples = self._area_samples[slot]
-        for k in range(LIGHTS_PER_ROOM):
-            lit = np.flatnonzero(self.color[room, k, 1] > 0)
-            r = room[lit]
-            target = self.position[r, k] + self.half_u[r, k] * samples[lit, :1] + self.half_v[r, k] * samples[lit, 1:]
-            way = target - origins[lit]
-            facing = np.einsum("ij,ij->i", way, normals[lit]) > 0
-            lit, way = lit[facing], way[facing]
-            if len(lit):
-                seen[lit, 1 + k] = ~occluded(scenes, origins[lit], way)
-        return _average_on_surface(seen.reshape(height, width, -1), grid)
+        rows, columns = surface.shape
+        slot = (np.arange(rows)[:, None] % PATTERN * PATTERN + np.arange(columns) % PATTERN).ravel()
+        origins = surface.points + surface.normals * np.float32(0.012)
+        hemisphere = surface.normals * np.float32(1.02)
+        hemisphere += self._sphere_samples[:, slot]
+        hemisphere *= np.float32(OCCLUSION_REACH)
+        everywhere = np.arange(len(slot))
+        batches = [(0, everywhere, hemisphere)]
+        along_u, along_v = self._area_samples[:, slot]
+        for room in np.flatnonzero(np.bincount(surface.room, minlength=len(self.count))):
+            own = np.flatnonzero(surface.room == room)
+            for k in range(self.count[room]):
+                way = self.position[room, k][:, None] + self.half_u[room, k][:, None] * along_u[own]
+                way += self.half_v[room, k][:, None] * along_v[own]
+                way -= origins[:, own]
+                facing = np.flatnonzero(dot(way, surface.normals[:, own]) > 0)
+                batches.append((1 + k, own[facing], way[:, facing]))
+        seen = np.zeros((1 + LIGHTS_PER_ROOM, len(slot)), np.float32)
+        channel = np.repeat([b[0] for b in batches], [len(b[1]) for b in batches])
+        pixel = np.concatenate([b[1] for b in batches])
+        seen[channel, pixel] = ~_occluded(scenes, origins[:, pixel], np.concatenate([b[2] for b in batches], axis=1))
+        return _average_on_surface(seen.reshape(-1, rows, columns), surface)
 
-    def shade(
-        self, points: Float32, normals: Float32, view: Float32, room: NDArray[np.int64], seen: Float32, gloss: Float32
-    ) -> tuple[Float32, Float32]:
-        """Irradiance (N, 3) and highlight (N, 3) at points (N, 3) seen along unit `view` (N, 3)."""
-        openness = (np.float32(0.3) + np.float32(0.7) * seen[:, :1]) * (np.float32(0.9) + np.float32(0.1) * normals[:, 2:])
-        light = self.ambient[room] * openness
-        highlight = light * (gloss * np.float32(0.08))[:, None]
-        mirrored = view - 2 * np.einsum("ij,ij->i", view, normals)[:, None] * normals
-        for k in range(LIGHTS_PER_ROOM):
-            way = self.position[room, k] - points
-            square = np.einsum("ij,ij->i", way, way) + np.float32(0.05)
-            way /= np.sqrt(square)[:, None]
-            spread = self.spread[room, k]
-            cosine = np.maximum(-np.einsum("ij,ij->i", way, self.normal[room, k]), 0)
-            falloff = (spread + (1 - spread) * cosine) / square * seen[:, 1 + k]
-            incoming = self.color[room, k] * falloff[:, None]
-            light += incoming * np.maximum(np.einsum("ij,ij->i", way, normals), 0)[:, None]
-            peak = np.maximum(np.einsum("ij,ij->i", way, mirrored), 0)
-            peak *= peak
-            peak *= peak
-            peak *= peak
-            highlight += incoming * (peak * peak * peak * gloss)[:, None]
+    def shade(self, surface: Surface, view: Float32, seen: Float32, gloss: Float32) -> tuple[Float32, Float32]:
+        """Irradiance (3, N) and highlight (3, N) of a surface seen along unit `view` (3, N).
+
+        `seen` (1 + lights, N) is its visibility, `gloss` (N,) that of its materials.
+        """
+        present = np.flatnonzero(np.bincount(surface.room, minlength=len(self.count)))
+        if len(present) == 1:
+            return self._shade_room(int(present[0]), surface.points, surface.normals, view, seen, gloss)
+        light, highlight = np.empty_like(view), np.empty_like(view)
+        for room in present:
+            own = np.flatnonzero(surface.room == room)
+            planes = (surface.points[:, own], surface.normals[:, own], view[:, own], seen[:, own], gloss[own])
+            light[:, own], highlight[:, own] = self._shade_room(int(room), *planes)
         return light, highlight
+
+    def _shade_room(
+        self, room: int, points: Float32, normals: Float32, view: Float32, seen: Float32, gloss: Float32
+    ) -> tuple[Float32, Float32]:
+        """`shade` where all pixels lie in one room."""
+        openness = (np.float32(0.3) + np.float32(0.7) * seen[0]) * (np.float32(0.9) + np.float32(0.1) * normals[2])
+        light = self.ambient[room][:, None] * openness
+        highlight = light * (gloss * np.float32(0.08))
+        mirrored = view - (2 * dot(view, normals)) * normals
+        for k in range(self.count[room]):
+            way = self.position[room, k][:, None] - points
+            square = dot(way, way)
+            square += np.float32(0.05)
+            way /= np.sqrt(square)
+            spread, color = self.spread[room, k], self.color[room, k][:, None]
+            cosine = np.maximum(-dot(way, self.normal[room, k][:, None]), 0)
+            incoming = (spread + (1 - spread) * cosine) / square
+            incoming *= seen[1 + k]
+            light += color * (incoming * np.maximum(dot(way, normals), 0))
+            peak = np.maximum(dot(way, mirrored), 0)
+            for _ in range(3):
+                peak *= peak
+            highlight += color * (peak * peak * peak * gloss * incoming)
+        return light, highlight
+
+
+def _occluded(scenes: list[o3d.t.geometry.RaycastingScene], origins: Float32, directions: Float32) -> NDArray[np.bool_]:
+    """(N,) bool: whether anything lies between origins (3, N) and origins + directions (3, N)."""
+    rays = np.empty((origins.shape[1], 6), np.float32)
+    rays[:, :3], rays[:, 3:] = origins.T, directions.T
+    tensor = o3d.core.Tensor.from_numpy(rays)
+    result = np.zeros(len(rays), bool)
+    for scene in scenes:
+        result |= scene.test_occlusions(tensor, tnear=0.0, tfar=0.98).numpy()
+    return result
+
+
+def _sample_pattern() -> tuple[Float32, Float32]:
+    """For each place of the pattern: where on a light it looks (2, 16) in -1..1, and a point of the sphere (3, 16)."""
+    rng, n = np.random.default_rng(7), PATTERN * PATTERN
+    stratified = ((rng.permutation(n) + 0.5) / n * 2 - 1).astype(np.float32)
+    area = np.stack([stratified, stratified[rng.permutation(n)]])
+    height, turn = 1 - 2 * (np.arange(n) + 0.5) / n, np.arange(n) * np.pi * (3 - np.sqrt(5))
+    ring = np.sqrt(1 - height**2)
+    sphere = rng.permutation(np.stack([ring * np.cos(turn), ring * np.sin(turn), height], -1))
+    return area, sphere.T.astype(np.float32)
 
 
 def _area(polygon: NDArray[np.float64]) -> float:
@@ -144,24 +202,26 @@ def _area(polygon: NDArray[np.float64]) -> float:
     return float(abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2)
 
 
-def _average_on_surface(values: Float32, grid: SurfaceGrid) -> Float32:
-    """Mean of values (H, W, C) over the sample pattern, over those pixels that lie on the same surface."""
-    height, width, channels = values.shape
+def _average_on_surface(values: Float32, surface: Surface) -> Float32:
+    """Mean of values (C, H, W) over the sample pattern, over those pixels that lie on the same surface."""
+    _, height, width = values.shape
     pad = ((1, 2), (1, 2))
-    deep = np.pad(grid.depth, pad, mode="edge")
-    normal = np.pad(grid.normals, (*pad, (0, 0)), mode="edge")
-    value = np.pad(values, (*pad, (0, 0)), mode="reflect")
+    depth = surface.depth.reshape(height, width)
+    deep = np.pad(depth, pad, mode="edge")
+    normals = surface.normals.reshape(3, height, width)
+    normal = np.pad(normals, ((0, 0), *pad), mode="edge")
+    value = np.pad(values, ((0, 0), *pad), mode="reflect")
     total, weights = np.zeros_like(values), np.zeros((height, width), np.float32)
-    tolerance = np.float32(0.04) * grid.depth + np.float32(0.02)
+    tolerance = np.float32(0.04) * depth + np.float32(0.02)
     for dy in range(PATTERN):
         for dx in range(PATTERN):
-            window = (slice(dy, dy + height), slice(dx, dx + width))
-            same = np.abs(deep[window] - grid.depth) < tolerance
-            same &= np.einsum("ijk,ijk->ij", normal[window], grid.normals) > np.float32(0.8)
-            weight = same.astype(np.float32)
-            weights += weight
-            total += value[window] * weight[..., None]
-    return total / np.maximum(weights, 1)[..., None]
+            rows, columns = slice(dy, dy + height), slice(dx, dx + width)
+            same = np.abs(deep[rows, columns] - depth) < tolerance
+            same &= dot(normal[:, rows, columns], normals) > np.float32(0.8)
+            weights += same
+            total += value[:, rows, columns] * same
+    total /= np.maximum(weights, 1)
+    return total
 
 
 def _tone_curve() -> NDArray[np.uint8]:
@@ -175,9 +235,9 @@ TONE_CURVE = _tone_curve()
 
 
 def expose(radiance: Float32) -> NDArray[np.uint8]:
-    """Picture (H, W, 3) uint8 of linear radiance (H, W, 3) as a camera with automatic exposure takes it."""
-    sample = radiance[::4, ::4].mean(-1)
-    middle = float(np.exp(np.log(sample + 1e-3).mean()))
+    """Colours (3, H, W) uint8 of linear radiance (3, H, W) as a camera with automatic exposure takes them."""
+    sample = radiance[:, ::4, ::4].mean(0)
+    middle = float(np.exp(np.log(sample + np.float32(1e-3)).mean()))
     gain = np.clip(0.2 / middle, 0.15, 12)
     index = np.minimum(radiance * np.float32(gain * 4095 / 4), np.float32(4095))
     return TONE_CURVE[index.astype(np.uint16)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+Float = NDArray[np.floating]
 Float32 = NDArray[np.float32]
 UNIT_SQUARE_UV = np.array([[0, 1], [1, 1], [1, 0], [0, 0]], np.float32)
 
@@ -81,7 +82,7 @@ def quad(origin: ArrayLike, along_u: ArrayLike, along_v: ArrayLike, fitted: bool
     return Shape(vertices, triangles, uv[triangles], np.broadcast_to(normal.astype(np.float32), (2, 3, 3)).copy())
 
 
-def surface(points: Float32, normals: Float32, uv: Float32) -> Shape:
+def surface(points: Float, normals: Float, uv: Float) -> Shape:
     """Smooth surface over a grid: points (R, C, 3), normals (R, C, 3), uv (R, C, 2)."""
     rows, columns = points.shape[:2]
     a = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
@@ -122,9 +123,9 @@ def cylinder(
     caps = []
     for sign, r in ((-1, radius), (1, top)):
         if r > 1e-6:
-            rim = ring[:: -sign or 1] if sign < 0 else ring
-            disc = np.stack([np.zeros_like(rim), rim * r])[::-1] + sign * up
-            caps.append(surface(disc, np.full_like(disc, 0) + [0, 0, sign], disc[..., :2]))
+            rim = ring[::sign]
+            disc = np.stack([rim * r, np.zeros_like(rim)]) + sign * up
+            caps.append(surface(disc, np.zeros_like(disc) + [0, 0, sign], disc[..., :2]))
     return joined([side, *caps]).moved(np.eye(3), center)
 
 
@@ -195,6 +196,10 @@ class Item:
         for p in other.parts:
             self.parts.append(Part(p.shape.moved(rotation, position), p.material, p.label, self.things + p.thing))
         self.things += other.things
+
+    def merge(self, other: Item, position: ArrayLike) -> None:
+        """Make another item a part of this one, shifted to `position`."""
+        self.parts += [replace(p, shape=p.shape.moved(np.eye(3), position), thing=0) for p in other.parts]
 
     def bounds(self) -> tuple[Float32, Float32]:
         """Lowest and highest corner, (3,) each, of the item and all that stands on it."""

@@ -7,13 +7,13 @@ ankle, left hip, knee, ankle, right eye, left eye, right ear, left ear.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scene_understanding.simulation.materials import Materials
-from scene_understanding.simulation.mesh import Shape, cushion, joined, rotation_about
+from scene_understanding.simulation.mesh import Shape, cushion, rotation_about
 
 Float = NDArray[np.float64]
 NOSE, NECK, R_SHOULDER, R_ELBOW, R_WRIST, L_SHOULDER, L_ELBOW, L_WRIST = range(8)
@@ -132,46 +132,96 @@ class Person:
 
     def mesh(self, time: float) -> tuple[Shape, NDArray[np.int32]]:
         """The body in the map, and per triangle (T,) the material."""
-        joints = self.joints(time)
-        pieces = self._pieces(joints, self.place(time)[1])
-        shapes = [piece[0] for piece in pieces]
-        materials = np.repeat([piece[1] for piece in pieces], [len(s.triangles) for s in shapes])
-        return joined(shapes), materials.astype(np.int32)
+        body = self._body
+        rotations, origins = self._frames(self.joints(time), self.place(time)[1])
+        turned = rotations.transpose(0, 2, 1).astype(np.float32)
+        vertices = body.vertices @ turned + origins[:, None].astype(np.float32)
+        normals = (body.normals @ turned)[:, _SPHERE_CORNERS]
+        shape = Shape(vertices.reshape(-1, 3), body.triangles, body.uv, normals.reshape(-1, 3, 3))
+        return shape, body.material
 
-    def _pieces(self, j: Float, yaw: float) -> list[tuple[Shape, int]]:
-        h, c, g = self.height, self.clothes, self.girth
-        turn = rotation_about("z", yaw)
-        forward = turn[:, 0]
-        hips, neck = (j[R_HIP] + j[L_HIP]) / 2, j[NECK]
-        up = neck - hips
-        sleeve = c.top if c.long_sleeves else c.skin
-        leg = c.trousers if c.long_trousers else c.skin
-        head = (j[R_EAR] + j[L_EAR]) / 2
-        pieces = [
-            (_blob((0.15 * h * g, 0.275 * h * g**0.5, 0.36 * h), 0.65, turn, hips + 0.52 * up), c.top),
-            (_blob((0.14 * h * g, 0.21 * h * g, 0.16 * h), 0.7, turn, hips - (0, 0, 0.01 * h)), c.trousers),
-            (_bone(neck - (0, 0, 0.03 * h), head, 0.034 * h, 0.03 * h), c.skin),
-            (_blob((0.118 * h, 0.092 * h, 0.135 * h), 1.0, turn, head + 0.012 * h * forward), c.skin),
-            (_blob((0.12 * h, 0.1 * h, 0.125 * h), 1.0, turn, head - 0.012 * h * forward + (0, 0, 0.02 * h)), c.hair),
-            (_blob((0.022 * h, 0.018 * h, 0.02 * h), 1.0, turn, j[NOSE] + 0.008 * h * forward), c.skin),
+    @cached_property
+    def _body(self) -> _Body:
+        """The pieces, each in its own frame: blobs first, then bones."""
+        blobs, bones = self._blobs(), self._bones()
+        _, starts, ends = self._layout(self.joints(0.0), self.place(0.0)[1])
+        lengths = np.linalg.norm(ends - starts, axis=1)
+        local = [_blob(size, roundness) for size, roundness, _ in blobs]
+        local += [_bone(float(n), a, b) for n, (a, b, _) in zip(lengths, bones, strict=True)]
+        vertices, normals, stretch = zip(*local, strict=True)
+        count, pieces = _SPHERE[1.0].triangles, len(local)
+        triangles = (count + np.arange(pieces)[:, None, None] * len(vertices[0])).reshape(-1, 3).astype(np.int32)
+        uv = np.concatenate([_SPHERE[1.0].uv * np.float32(s) for s in stretch])
+        material = np.repeat([piece[-1] for piece in (*blobs, *bones)], len(count)).astype(np.int32)
+        return _Body(np.stack(vertices), np.stack(normals), triangles, uv, material)
+
+    def _blobs(self) -> list[tuple[tuple[float, float, float], float, int]]:
+        """Full size, roundness and material: chest, hips, head, hair, nose, feet, long hair."""
+        h, g, c = self.height, self.girth, self.clothes
+        foot = ((0.15 * h, 0.056 * h, 0.046 * h), 0.6, c.shoes)
+        blobs = [
+            ((0.15 * h * g, 0.275 * h * g**0.5, 0.36 * h), 0.65, c.top),
+            ((0.14 * h * g, 0.21 * h * g, 0.16 * h), 0.7, c.trousers),
+            ((0.118 * h, 0.092 * h, 0.135 * h), 1.0, c.skin),
+            ((0.12 * h, 0.1 * h, 0.125 * h), 1.0, c.hair),
+            ((0.022 * h, 0.018 * h, 0.02 * h), 1.0, c.skin),
+            foot,
+            foot,
         ]
-        if c.long_hair:
-            back = head - 0.035 * h * forward - (0, 0, 0.05 * h)
-            pieces.append((_blob((0.06 * h, 0.11 * h, 0.2 * h), 0.8, turn, back), c.hair))
-        for shoulder, hip in ((R_SHOULDER, R_HIP), (L_SHOULDER, L_HIP)):
-            elbow, wrist, knee, ankle = j[shoulder + 1], j[shoulder + 2], j[hip + 1], j[hip + 2]
-            hand = wrist + (wrist - elbow) * 0.28
-            foot = ankle + 0.045 * h * forward
-            foot = np.array([foot[0], foot[1], ankle[2] - 0.022 * h])
-            pieces += [
-                (_bone(j[shoulder], elbow, 0.034 * h * g**0.5, 0.026 * h), c.top),
-                (_bone(elbow, wrist, 0.026 * h, 0.019 * h), sleeve),
-                (_bone(wrist, hand, 0.02 * h, 0.016 * h), c.skin),
-                (_bone(j[hip], knee, 0.05 * h * g**0.7, 0.034 * h), c.trousers),
-                (_bone(knee, ankle, 0.034 * h, 0.025 * h), leg),
-                (_blob((0.15 * h, 0.056 * h, 0.046 * h), 0.6, turn, foot), c.shoes),
-            ]
-        return pieces
+        return [*blobs, ((0.06 * h, 0.11 * h, 0.2 * h), 0.8, c.hair)] if c.long_hair else blobs
+
+    def _bones(self) -> list[tuple[float, float, int]]:
+        """Radius at both ends and material: neck, then per side upper arm, forearm, hand, thigh, shin."""
+        h, g, c = self.height, self.girth, self.clothes
+        side = [
+            (0.034 * h * g**0.5, 0.026 * h, c.top),
+            (0.026 * h, 0.019 * h, c.top if c.long_sleeves else c.skin),
+            (0.02 * h, 0.016 * h, c.skin),
+            (0.05 * h * g**0.7, 0.034 * h, c.trousers),
+            (0.034 * h, 0.025 * h, c.trousers if c.long_trousers else c.skin),
+        ]
+        return [(0.034 * h, 0.03 * h, c.skin), *side, *side]
+
+    def _layout(self, j: Float, yaw: float) -> tuple[Float, Float, Float]:
+        """Middles of the blobs (B, 3), starts and ends (K, 3) of the bones, for joints (18, 3)."""
+        h, forward, up = self.height, np.array([np.cos(yaw), np.sin(yaw), 0]), np.array([0, 0, self.height])
+        hips, neck, head = (j[R_HIP] + j[L_HIP]) / 2, j[NECK], (j[R_EAR] + j[L_EAR]) / 2
+        feet = j[[R_ANKLE, L_ANKLE]] + 0.045 * h * forward - 0.022 * up
+        blobs = [
+            hips + 0.52 * (neck - hips), hips - 0.01 * up, head + 0.012 * h * forward,
+            head - 0.012 * h * forward + 0.02 * up, j[NOSE] + 0.008 * h * forward, *feet,
+        ]  # fmt: skip
+        if self.clothes.long_hair:
+            blobs.append(head - 0.035 * h * forward - 0.05 * up)
+        hands = j[[R_WRIST, L_WRIST]] * 1.28 - j[[R_ELBOW, L_ELBOW]] * 0.28
+        starts = [neck - 0.03 * up, *j[[R_SHOULDER, R_ELBOW, R_WRIST, R_HIP, R_KNEE]],
+                  *j[[L_SHOULDER, L_ELBOW, L_WRIST, L_HIP, L_KNEE]]]  # fmt: skip
+        ends = [head, *j[[R_ELBOW, R_WRIST]], hands[0], *j[[R_KNEE, R_ANKLE]], *j[[L_ELBOW, L_WRIST]], hands[1],
+                *j[[L_KNEE, L_ANKLE]]]  # fmt: skip
+        return np.array(blobs), np.array(starts), np.array(ends)
+
+    def _frames(self, joints: Float, yaw: float) -> tuple[Float, Float]:
+        """Rotation (P, 3, 3) and origin (P, 3) of every piece in the map."""
+        blobs, starts, ends = self._layout(joints, yaw)
+        z = (ends - starts) / np.linalg.norm(ends - starts, axis=1, keepdims=True)
+        x = np.cross([[0.0, 1.0, 0.0]], z)
+        flat = np.linalg.norm(x, axis=1) < 0.3
+        x[flat] = np.cross([[1.0, 0.0, 0.0]], z[flat])
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+        turned = np.broadcast_to(rotation_about("z", yaw), (len(blobs), 3, 3))
+        return np.concatenate([turned, np.stack([x, np.cross(z, x), z], axis=2)]), np.concatenate([blobs, starts])
+
+
+@dataclass(frozen=True)
+class _Body:
+    """Pieces of a person: vertices and normals (P, V, 3) in each one's frame; of the whole, as in `Shape`:
+    triangles (T, 3), uv (T, 3, 2), material (T,)."""
+
+    vertices: NDArray[np.float32]
+    normals: NDArray[np.float32]
+    triangles: NDArray[np.int32]
+    uv: NDArray[np.float32]
+    material: NDArray[np.int32]
 
 
 def _limb(swing: float, spread: float) -> Float:
@@ -179,35 +229,33 @@ def _limb(swing: float, spread: float) -> Float:
     return np.array([np.sin(swing) * np.cos(spread), np.sin(spread), -np.cos(swing) * np.cos(spread)])
 
 
-@lru_cache(maxsize=8)
-def _sphere(roundness: float) -> Shape:
-    return cushion((1, 1, 1), roundness=roundness, segments=12)
+_SPHERE = {roundness: cushion((1, 1, 1), roundness=roundness, segments=12) for roundness in (0.6, 0.65, 0.7, 0.8, 1.0)}
+_SPHERE_CORNERS = _SPHERE[1.0].triangles
+"""Unit superellipsoids by roundness; all have the same triangles."""
 
 
-def _blob(size: tuple[float, float, float], roundness: float, turn: Float, center: Float) -> Shape:
-    """A turned superellipsoid of full `size`, shaded as smooth."""
-    unit, s = _sphere(roundness), np.array(size)
-    normals = unit.normals / s.astype(np.float32)
-    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
-    stretched = Shape((unit.vertices * s).astype(np.float32), unit.triangles, unit.uv * np.float32(s.max()), normals)
-    return stretched.moved(turn, center)
+def _vertex_normals(roundness: float) -> NDArray[np.float32]:
+    """(V, 3) normals at the vertices of a unit superellipsoid."""
+    unit = _SPHERE[roundness]
+    normals = np.empty_like(unit.vertices)
+    normals[unit.triangles] = unit.normals
+    return normals
 
 
-def _bone(a: Float, b: Float, radius_a: float, radius_b: float) -> Shape:
-    """A capsule from a (3,) to b (3,) whose radius tapers."""
-    unit = _sphere(1.0)
-    axis = b - a
-    length = float(np.linalg.norm(axis))
-    z = axis / length
-    x = np.cross([0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0, 0], z)
-    x /= np.linalg.norm(x)
-    frame = np.stack([x, np.cross(z, x), z], axis=1)
-    share = np.clip(unit.vertices[:, 2] * 3 + 0.5, 0, 1)[:, None]
-    radius = radius_a + (radius_b - radius_a) * share
-    vertices = unit.vertices * 2 * radius
-    vertices[:, 2] += (share * length)[:, 0]
-    shape = Shape(vertices.astype(np.float32), unit.triangles, unit.uv * np.float32(length), unit.normals)
-    return shape.moved(frame, a)
+def _blob(size: tuple[float, float, float], roundness: float) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+    """Vertices (V, 3), normals (V, 3) and texture stretch of a superellipsoid of full `size`."""
+    s = np.array(size, np.float32)
+    normals = _vertex_normals(roundness) / s
+    return _SPHERE[roundness].vertices * s, normals / np.linalg.norm(normals, axis=1, keepdims=True), float(s.max())
+
+
+def _bone(length: float, radius_a: float, radius_b: float) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+    """Vertices (V, 3), normals (V, 3) and texture stretch of a capsule along z whose radius tapers."""
+    unit = _SPHERE[1.0].vertices
+    share = np.clip(unit[:, 2:] * 3 + 0.5, 0, 1)
+    vertices = unit * 2 * (radius_a + (radius_b - radius_a) * share)
+    vertices[:, 2:] += share * length
+    return vertices.astype(np.float32), _vertex_normals(1.0), length
 
 
 def dress(m: Materials) -> Clothes:

@@ -8,6 +8,7 @@ changes, and merged by depth.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 
 from scene_understanding.geometry import PinholeCamera, Pose
 from scene_understanding.simulation.classes import Nyu40
-from scene_understanding.simulation.lighting import Lighting, SurfaceGrid, expose
+from scene_understanding.simulation.lighting import Lighting, Surface, dot, expose
 from scene_understanding.simulation.materials import MaterialTable
 from scene_understanding.simulation.mesh import Shape, joined
 from scene_understanding.simulation.world import World
 
 Float32 = NDArray[np.float32]
 LEVELS = 6
+SHADOW_REACH = 5.0
+"""People farther than this from the camera, metres, and out of its sight cast no shadow."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,15 @@ class TextureAtlas:
         self._texels = np.concatenate(flat)
         self._linear = (np.arange(256, dtype=np.float32) / 255) ** np.float32(2.2)
 
-    def look_up(self, texture: NDArray[np.int32], uv: Float32, footprint: Float32) -> Float32:
-        """Linear colours (N, 3) of textures (N,) at uv (N, 2); `footprint` (N,): texels a pixel covers."""
+    def look_up(self, texture: NDArray[np.int32], u: Float32, v: Float32, footprint: Float32) -> Float32:
+        """Linear colours (3, N) of textures (N,) at u, v (N,); `footprint` (N,): texels a pixel covers."""
         level = np.clip(np.log2(np.maximum(footprint, 1e-3)) + np.float32(0.3), 0, LEVELS - 1).astype(np.int32)
         size = self._size >> level
-        cell = np.floor((uv - np.floor(uv)) * size[:, None]).astype(np.int32)
-        cell = np.minimum(cell, size[:, None] - 1)
-        index = self._offsets[level] + (texture * size + cell[:, 1]) * size + cell[:, 0]
-        return self._linear[self._texels[index]]
+        last = size - 1
+        column = np.minimum(((u - np.floor(u)) * size).astype(np.int32), last)
+        row = np.minimum(((v - np.floor(v)) * size).astype(np.int32), last)
+        index = self._offsets[level] + (texture * size + row) * size + column
+        return np.ascontiguousarray(self._linear[self._texels[index]].T)
 
 
 def _scene(shape: Shape) -> o3d.t.geometry.RaycastingScene:
@@ -76,16 +80,16 @@ def _scene(shape: Shape) -> o3d.t.geometry.RaycastingScene:
 
 
 def _attributes(shape: Shape) -> Float32:
-    """(T, 15) float32: per corner u, v and the normal."""
-    return np.concatenate([shape.uv, shape.normals], axis=2).reshape(-1, 15)
+    """(15, T) float32: per corner u, v and the normal."""
+    return np.ascontiguousarray(np.concatenate([shape.uv, shape.normals], axis=2).reshape(-1, 15).T)
 
 
 @dataclass(frozen=True)
-class _Hits:
-    """Per pixel (N,): distance in ray lengths (inf: none), triangle number, barycentric (N, 2)."""
+class Hits:
+    """Per ray (N,): distance in ray lengths (inf: none), triangle number, barycentric (N, 2)."""
 
     distance: Float32
-    triangle: NDArray[np.int64]
+    triangle: NDArray[np.intp]
     barycentric: Float32
 
 
@@ -103,40 +107,46 @@ class Renderer:
         ids = np.repeat(np.array([p.instance for p in world.people], np.uint32), counts)
         self._instance = np.concatenate([world.instance, ids])
         self._material = np.concatenate([world.material, *(material for _, material in bodies)])
-        blank = np.zeros((len(people), 15), np.float32)
-        self._corners = np.concatenate([_attributes(world.shape), blank])
-        self._people: o3d.t.geometry.RaycastingScene | None = None
-        self._time = np.nan
+        blank = np.zeros((15, len(people)), np.float32)
+        self._corners = np.concatenate([_attributes(world.shape), blank], axis=1)
+        self._moving, self._time = o3d.t.geometry.RaycastingScene(), np.nan
+        self._albedo = np.ascontiguousarray(world.materials.color.T)
 
     def _move_people(self, time: float) -> None:
         """Bring the people's scene to `time`."""
-        if time == self._time or not self._world.people:
+        if time == self._time:
             return
         body = joined([p.mesh(time)[0] for p in self._world.people])
-        self._people, self._time = _scene(body), time
-        self._corners[len(self._world.label) :] = _attributes(body)
+        self._moving, self._time = _scene(body), time
+        self._corners[:, len(self._world.label) :] = _attributes(body)
 
-    def _scenes(self) -> list[o3d.t.geometry.RaycastingScene]:
-        return [self._static] if self._people is None else [self._static, self._people]
+    def _may_see_people(self, map_from_camera: Pose, half_angle: float, time: float) -> tuple[bool, bool]:
+        """Whether somebody may be within `half_angle` of the optical axis, or near enough for a shadow."""
+        middles = np.array([(*p.place(time)[0], 0.9) for p in self._world.people]).reshape(-1, 3)
+        seen = map_from_camera.inverse().apply(middles)
+        distance = np.maximum(np.linalg.norm(seen, axis=1), 1e-6)
+        away = np.arccos(np.clip(seen[:, 2] / distance, -1, 1))
+        in_view = away < half_angle + np.arcsin(np.minimum(1.1 / distance, 1))
+        return bool(in_view.any()), bool((in_view | (distance < SHADOW_REACH)).any())
 
-    def cast(self, origins: Float32, directions: Float32, time: float) -> _Hits:
-        """First hits of rays (N, 3), (N, 3) on the world as it is at `time`."""
-        self._move_people(time)
-        rays = o3d.core.Tensor.from_numpy(np.concatenate([origins, directions], axis=1))
-        answer = self._static.cast_rays(rays)
-        distance, triangle = answer["t_hit"].numpy(), answer["primitive_ids"].numpy().astype(np.int64)
+    def cast(self, rays: Float32, time: float, people: bool = True) -> Hits:
+        """First hits of rays (N, 6), origin and direction in the map, on the world as it is at `time`."""
+        tensor = o3d.core.Tensor.from_numpy(rays)
+        answer = self._static.cast_rays(tensor)
+        distance, triangle = answer["t_hit"].numpy(), answer["primitive_ids"].numpy().astype(np.intp)
         barycentric = answer["primitive_uvs"].numpy()
-        if self._people is not None:
-            answer = self._people.cast_rays(rays)
+        if people and self._world.people:
+            self._move_people(time)
+            answer = self._moving.cast_rays(tensor)
             person = answer["t_hit"].numpy()
             nearer = np.flatnonzero(person < distance)
             distance[nearer] = person[nearer]
-            triangle[nearer] = answer["primitive_ids"].numpy()[nearer].astype(np.int64) + len(self._world.label)
+            triangle[nearer] = answer["primitive_ids"].numpy()[nearer].astype(np.intp) + len(self._world.label)
             barycentric[nearer] = answer["primitive_uvs"].numpy()[nearer]
         triangle[~np.isfinite(distance)] = 0
-        return _Hits(distance, triangle, barycentric)
+        return Hits(distance, triangle, barycentric)
 
-    def labels(self, hits: _Hits) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
+    def labels(self, hits: Hits) -> tuple[NDArray[np.uint8], NDArray[np.uint32]]:
         """NYU40 class (N,) and instance (N,) of hits, 0 where there is none."""
         found = np.isfinite(hits.distance)
         return self._label[hits.triangle] * found, self._instance[hits.triangle] * found
@@ -144,54 +154,67 @@ class Renderer:
     def render(self, camera: PinholeCamera, map_from_camera: Pose, time: float = 0.0) -> Frame:
         """The view of `camera` at `map_from_camera`, `time` seconds after the world's beginning."""
         shape = (camera.height, camera.width)
-        directions = camera.rays.reshape(-1, 3) @ map_from_camera.rotation.T.astype(np.float32)
-        origins = np.broadcast_to(map_from_camera.translation.astype(np.float32), directions.shape)
-        hits = self.cast(origins, directions, time)
-        found = np.isfinite(hits.distance)
-        depth = np.where(found, hits.distance, np.float32(np.nan)).reshape(shape)
+        planes, lengths = _ray_planes(camera)
+        directions = np.stack([dot(row[:, None], planes) for row in map_from_camera.rotation.astype(np.float32)])
+        origin = map_from_camera.translation.astype(np.float32)
+        rays = np.empty((directions.shape[1], 6), np.float32)
+        rays[:, :3], rays[:, 3:] = origin, directions.T
+        visible, shadows = self._may_see_people(map_from_camera, float(np.arccos(1 / lengths.max())), time)
+        hits = self.cast(rays, time, visible)
+        depth = np.where(np.isfinite(hits.distance), hits.distance, np.float32(np.nan)).reshape(shape)
         label, instance = self.labels(hits)
-        rgb = self._colors(camera, hits, origins, directions)
+        if shadows:
+            self._move_people(time)
+        scenes = [self._static, self._moving] if shadows else [self._static]
+        rgb = self._colors(camera, hits, origin, directions, scenes)
         return Frame(rgb, depth, label.reshape(shape), instance.reshape(shape))
 
-    def _colors(self, camera: PinholeCamera, hits: _Hits, origins: Float32, directions: Float32) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8."""
+    def _colors(
+        self, camera: PinholeCamera, hits: Hits, origin: Float32, directions: Float32,
+        scenes: list[o3d.t.geometry.RaycastingScene],
+    ) -> NDArray[np.uint8]:  # fmt: skip
+        """(H, W, 3) uint8 for rays from `origin` (3,) along `directions` (3, N); `scenes` cast shadows."""
         shape, table = (camera.height, camera.width), self._world.materials
         found = np.isfinite(hits.distance)
         reach = np.where(found, hits.distance, np.float32(50))
-        uv, normals = self._interpolate(hits, directions)
-        points = origins + directions * reach[:, None]
+        u, v, normals = self._interpolate(hits, directions)
+        points = directions * reach
+        points += origin[:, None]
         room = self._lighting.room_of(points + normals * np.float32(0.08))
+        surface = Surface(shape, points, normals, reach, room)
         material = self._material[hits.triangle]
         scale = table.scale[material]
-        footprint = reach * scale * np.float32(256 / camera.fx)
-        albedo = self._atlas.look_up(table.texture[material], uv * scale[:, None], footprint) * table.color[material]
-        seen = self._seen(shape, points, normals, reach, room)
-        view = directions / np.linalg.norm(directions, axis=1, keepdims=True)
-        gloss = table.gloss[material]
-        light, highlight = self._lighting.shade(points, normals, view, room, seen, gloss)
-        radiance = albedo * (light + table.emission[material][:, None]) + highlight
-        radiance[~found] = 0
-        return expose(radiance.reshape(*shape, 3))
+        texels_per_pixel = reach * scale * np.float32(256 / camera.fx)
+        albedo = self._atlas.look_up(table.texture[material], u * scale, v * scale, texels_per_pixel)
+        albedo *= self._albedo[:, material]
+        half = self._lighting.visibility(scenes, surface.halved())
+        seen = np.stack([cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_LINEAR).ravel() for plane in half])
+        view = directions / _ray_planes(camera)[1]
+        light, highlight = self._lighting.shade(surface, view, seen, table.gloss[material])
+        light += table.emission[material]
+        light *= albedo
+        light += highlight
+        light *= found
+        return np.ascontiguousarray(np.moveaxis(expose(light.reshape(3, *shape)), 0, 2))
 
-    def _interpolate(self, hits: _Hits, directions: Float32) -> tuple[Float32, Float32]:
-        """Texture coordinates (N, 2) and unit normals (N, 3), turned to the viewer."""
-        corners, (u, v) = self._corners[hits.triangle], hits.barycentric.T
-        blended = corners[:, :5] * (1 - u - v)[:, None]
-        blended += corners[:, 5:10] * u[:, None]
-        blended += corners[:, 10:] * v[:, None]
-        normals = blended[:, 2:]
-        length = np.sqrt(np.einsum("ij,ij->i", normals, normals))
-        away = np.einsum("ij,ij->i", normals, directions) > 0
-        return blended[:, :2], normals / np.where(away, -length, length)[:, None]
+    def _interpolate(self, hits: Hits, directions: Float32) -> tuple[Float32, Float32, Float32]:
+        """Texture u (N,), v (N,) and unit normals (3, N), turned to the viewer."""
+        weights = hits.barycentric.T
+        blended = np.empty((5, len(hits.distance)), np.float32)
+        second, third = np.ascontiguousarray(weights)
+        first = 1 - second - third
+        for k in range(5):
+            blended[k] = self._corners[k][hits.triangle] * first
+            blended[k] += self._corners[5 + k][hits.triangle] * second
+            blended[k] += self._corners[10 + k][hits.triangle] * third
+        normals = blended[2:]
+        length = np.sqrt(dot(normals, normals))
+        normals /= np.where(dot(normals, directions) > 0, -length, length)
+        return blended[0], blended[1], normals
 
-    def _seen(
-        self, shape: tuple[int, int], points: Float32, normals: Float32, reach: Float32, room: NDArray[np.int64]
-    ) -> Float32:
-        """(N, 1 + lights) visibility, computed for every second pixel of every second row."""
-        half = (slice(None, None, 2), slice(None, None, 2))
-        grid = SurfaceGrid(
-            points.reshape(*shape, 3)[half], normals.reshape(*shape, 3)[half], reach.reshape(shape)[half],
-            room.reshape(shape)[half],
-        )  # fmt: skip
-        seen = self._lighting.visibility(self._scenes(), grid)
-        return cv2.resize(seen, shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(-1, seen.shape[-1])
+
+@lru_cache(maxsize=8)
+def _ray_planes(camera: PinholeCamera) -> tuple[Float32, Float32]:
+    """Rays of a camera as planes (3, N), and their lengths (N,)."""
+    planes = np.ascontiguousarray(camera.rays.reshape(-1, 3).T)
+    return planes, np.sqrt(dot(planes, planes))

@@ -90,9 +90,9 @@ class Furnisher:
                 continue
             corner = self.rng.random() < 0.35
             along = self.rng.choice([0.02, length - width - 0.02]) if corner else self.rng.uniform(0, length - width)
-            if tall and self._wall_taken(side, along, along + width, 0.05, z_top):
+            if tall and self.wall_taken(side, along, along + width, 0.05, z_top):
                 continue
-            by_window = self._wall_taken(side, along - 0.4, along + width + 0.4, 0.9, 1.9)
+            by_window = self.wall_taken(side, along - 0.4, along + width + 0.4, 0.9, 1.9)
             position = wall_point(self.room.inner, side, along - low[1], (0.15 if by_window else gap) - low[0], 0)
             if self._put(item, position, wall_yaw(side), 0.02):
                 self.walls.append(Hole(side, along, along + width, 0, z_top))
@@ -119,7 +119,8 @@ class Furnisher:
         self.floor.append(rect)
         return True
 
-    def _wall_taken(self, side: int, start: float, end: float, bottom: float, top: float) -> bool:
+    def wall_taken(self, side: int, start: float, end: float, bottom: float, top: float) -> bool:
+        """Whether anything is on this stretch of wall: a door, a window, a picture, a tall piece."""
         return any(
             w.side == side and w.start < end and start < w.end and w.bottom < top and bottom < w.top for w in self.walls
         )
@@ -134,7 +135,7 @@ class Furnisher:
             if length < width + 0.2:
                 continue
             along = self.rng.uniform(0.1, length - width - 0.1)
-            if self._wall_taken(side, along - 0.1, along + width + 0.1, bottom + low[2], bottom + high[2]):
+            if self.wall_taken(side, along - 0.1, along + width + 0.1, bottom + low[2], bottom + high[2]):
                 continue
             position = wall_point(self.room.inner, side, along - low[1], 0.005 - low[0], bottom)
             self.mesh.place(item, position, wall_yaw(side))
@@ -154,10 +155,10 @@ class Furnisher:
             item, position = make(self.materials), np.array([*xy, 0.0])
             own = footprint(item, position, yaw)
             others = [o for o in self.floor if o is not rect]
-            if not any(own.overlaps(o) for o in others) and self.room.inner.contains(own):
-                if not any(own.overlaps(d) for d in self.doorways) and self._passable([*self.floor, own]):
-                    self.mesh.place(item, position, yaw)
-                    self.floor.append(own)
+            blocked = any(own.overlaps(o) for o in (*others, *self.doorways)) or not self.room.inner.contains(own)
+            if not blocked and self._passable([*self.floor, own]):
+                self.mesh.place(item, position, yaw)
+                self.floor.append(own)
 
     def door_leaves(self, chance: float) -> None:
         """Some doors have a leaf, which stands open into the room along its wall."""
@@ -173,11 +174,11 @@ class Furnisher:
             position = wall_point(self.room.inner, hole.side, along, 0.05, 0)
             turned = wall_yaw(hole.side) + (-(np.pi - angle) if at_end else (np.pi - angle) + np.pi)
             rect = footprint(leaf, position, turned)
-            if self.room.inner.grown(0.01).contains(rect) and not any(rect.overlaps(o) for o in self.floor):
-                if self._passable([*self.floor, rect]):
-                    self.mesh.place(leaf, position, turned)
-                    self.floor.append(rect)
-                    self.walls.append(Hole(hole.side, *self._leaf_span(hole, width, at_end), 0, hole.top))
+            blocked = any(rect.overlaps(o) for o in self.floor) or not self.room.inner.grown(0.01).contains(rect)
+            if not blocked and self._passable([*self.floor, rect]):
+                self.mesh.place(leaf, position, turned)
+                self.floor.append(rect)
+                self.walls.append(Hole(hole.side, *self._leaf_span(hole, width, at_end), 0, hole.top))
 
     @staticmethod
     def _leaf_span(hole: Hole, width: float, at_end: bool) -> tuple[float, float]:
@@ -279,7 +280,7 @@ def _kitchen(f: Furnisher) -> None:
 
 def _cupboard_above(f: Furnisher, width: float) -> None:
     last = f.walls[-1]
-    if not f._wall_taken(last.side, last.start, last.end, 1.45, 2.15):
+    if not f.wall_taken(last.side, last.start, last.end, 1.45, 2.15):
         item = furniture.wall_cupboard(f.materials, width)
         at = (last.start + last.end) / 2
         f.mesh.place(item, wall_point(f.room.inner, last.side, at, 0.17, 1.45), wall_yaw(last.side))
@@ -290,15 +291,16 @@ def _meeting(f: Furnisher) -> None:
     rng, m = f.rng, f.materials
     longer = max(f.room.inner.width, f.room.inner.depth)
     size = (rng.uniform(0.9, 1.3), min(rng.uniform(1.6, 3.2), longer - 2.2), rng.uniform(0.71, 0.77))
-    rect = f.free_standing(furniture.table(m, *size, "desk", int(rng.integers(2, 9))), center=True, tries=25)
+    rect = f.free_standing(furniture.table(m, size, "desk", int(rng.integers(2, 9))), center=True, tries=25)
     if rect is not None:
         make = furniture.office_chair if rng.random() < 0.5 else furniture.chair
         f.chairs_at(rect, make, int(rng.integers(4, 11)))
     if rng.random() < 0.5 or not f.against_wall(furniture.tv_trolley(m), True):
         f.hang(clutter.television(m, rng.uniform(1.0, 1.6), False), rng.uniform(1.0, 1.3))
     f.hang(furniture.whiteboard(m), 0.9)
-    for make_, chance in ((furniture.sideboard, 0.6), (clutter.plant, 0.6), (clutter.bin_, 0.5), (furniture.bookcase, 0.4)):
-        _some(f, make_, chance, make_ is furniture.bookcase)
+    others = (furniture.sideboard, 0.6), (clutter.plant, 0.6), (clutter.bin_, 0.5), (furniture.bookcase, 0.4)
+    for make, chance in others:
+        _some(f, make, chance, make is furniture.bookcase)
 
 
 def _store(f: Furnisher) -> None:
@@ -310,7 +312,7 @@ def _store(f: Furnisher) -> None:
     _some(f, furniture.wardrobe, 0.6, True)
     _some(f, furniture.bookcase, 0.6, True)
     if rng.random() < 0.5:
-        f.against_wall(furniture.table(m, 0.7, rng.uniform(1, 1.6), 0.76, "desk", 4))
+        f.against_wall(furniture.table(m, (0.7, rng.uniform(1, 1.6), 0.76), "desk", 4))
 
 
 def _corridor(f: Furnisher) -> None:
@@ -361,8 +363,10 @@ def _walls_and_floor(f: Furnisher) -> None:
     for _ in range(int(rng.integers(1, 5)) + int(f.room.inner.area / 10)):
         width, height = rng.uniform(0.25, 1.3), rng.uniform(0.3, 1.0)
         f.hang(furniture.picture(m, width, height), rng.uniform(1.55, 1.75) - height / 2)
-    for make, chance in ((clutter.bag, 0.45), (clutter.carton_pile, 0.2), (clutter.plant, 0.2), (clutter.floor_lamp, 0.2),
-                         (clutter.book_stack, 0.5), (clutter.bin_, 0.15)):  # fmt: skip
+    for make, chance in (
+        (clutter.bag, 0.45), (clutter.carton_pile, 0.2), (clutter.plant, 0.2), (clutter.floor_lamp, 0.2),
+        (clutter.book_stack, 0.5), (clutter.bin_, 0.15),
+    ):  # fmt: skip
         if rng.random() < chance:
             f.against_wall(make(m), gap=0.05)
     if rng.random() < 0.45:

@@ -119,7 +119,7 @@ def _shifted(depth: Float32, lateral: float, rng: Generator) -> Float32:
     offsets = rng.standard_normal((2, height, width), dtype=np.float32) * np.float32(lateral)
     columns = np.arange(width, dtype=np.float32) + offsets[0]
     rows = np.arange(height, dtype=np.float32)[:, None] + offsets[1]
-    return cv2.remap(depth, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.remap(depth, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _lost(depth: Float32, camera: PinholeCamera, noise: DepthNoise, rng: Generator) -> NDArray[np.bool_]:

@@ -14,7 +14,8 @@ from scene_understanding.simulation.mesh import Item, MeshBuilder, cushion, cyli
 
 FLOORS = {"bedroom": ("planks", "carpet", "planks"), "living": ("planks", "carpet", "planks"),
           "office": ("carpet", "planks", "tiles"), "kitchen": ("tiles", "tiles", "planks"),
-          "meeting": ("carpet", "planks"), "store": ("tiles", "planks"), "corridor": ("tiles", "marble", "planks", "carpet")}  # fmt: skip
+          "meeting": ("carpet", "planks"), "store": ("tiles", "planks"),
+          "corridor": ("tiles", "marble", "planks", "carpet")}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,8 @@ def door_leaf(m: Materials, width: float, height: float, stuff: int) -> Item:
 def closed_door(m: Materials) -> Item:
     """A shut door set on a wall: its frame and its leaf, looking to +x."""
     w, h = m.rng.uniform(0.8, 0.95), m.rng.uniform(1.98, 2.1)
-    item = door_leaf(m, w, h, m.board())
-    item.parts = [type(p)(p.shape.moved(np.eye(3), (0.0, -w / 2, 0)), p.material, p.label, 0) for p in item.parts]
+    item = Item(C.DOOR)
+    item.merge(door_leaf(m, w, h, m.board()), (0, -w / 2, 0))
     trim = m.lacquer()
     for y in (-w / 2 - 0.03, w / 2 + 0.03):
         item.box(trim, (0.06, 0.06, h + 0.06), (0, y, (h + 0.06) / 2))
@@ -181,11 +182,12 @@ def _window(
     if hole.bottom > 0.3:
         item.box(trim, (0.2, w + 0.1, 0.03), (0.05, 0, -0.01))
     shade = _shade(item, m, w, h, hole.bottom)
-    mesh.place(item, wall_point(room.inner, hole.side, (hole.start + hole.end) / 2, 0, hole.bottom), wall_yaw(hole.side))
+    middle = (hole.start + hole.end) / 2
+    mesh.place(item, wall_point(room.inner, hole.side, middle, 0, hole.bottom), wall_yaw(hole.side))
     normal = np.array([*INWARD[hole.side], 0.0])
     _, along, _ = room.inner.side(hole.side)
     half_u, half_v = np.array([*(along * w * 0.4), 0]), np.array([0, 0, h * 0.4])
-    center = wall_point(room.inner, hole.side, (hole.start + hole.end) / 2, 0.06, (hole.bottom + hole.top) / 2)
+    center = wall_point(room.inner, hole.side, middle, 0.06, (hole.bottom + hole.top) / 2)
     color = daylight.tint * daylight.strength * w * h * 3.0 * shade
     return Light(center, half_u, half_v, normal, color, 0.0, index)
 
@@ -199,7 +201,7 @@ def _shade(item: Item, m: Materials, w: float, h: float, sill: float) -> float:
         item.box(rail, (0.03, w + 0.7, 0.03), (0.09, 0, h + 0.13), C.CURTAIN)
         share = rng.uniform(0.15, 0.42)
         for side in (-1, 1):
-            sheet = wavy_sheet(share * w + 0.2, drop, 0.03, rng.integers(4, 9))
+            sheet = wavy_sheet(share * w + 0.2, drop, 0.03, int(rng.integers(4, 9)))
             y = side * (w / 2 + 0.15 - share * w / 2)
             item.add(sheet.moved(np.eye(3), (0.09, y, h + 0.15 - drop)), cloth, C.CURTAIN)
         return float(1 - 1.4 * share)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,8 +11,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 SIZE = 256
-Image = NDArray[np.float32]
-Plane = NDArray[np.float32]
+Image = NDArray[Any]
+Plane = NDArray[Any]
 
 
 def _noise(rng: Generator, stretch: tuple[float, float] = (1, 1), power: float = 1.5) -> Plane:
@@ -165,7 +166,7 @@ def rug(rng: Generator) -> Image:
 
 def painting(rng: Generator) -> Image:
     """Landscape, abstract or portrait-like, with a painterly blur."""
-    image = np.empty((SIZE, SIZE, 3), np.float32)
+    image: Image = np.empty((SIZE, SIZE, 3), np.float32)
     top, bottom = np.array(_color(rng)), np.array(_color(rng))
     ramp = np.linspace(0, 1, SIZE)[:, None, None]
     image[:] = top * (1 - ramp) + bottom * ramp

@@ -17,9 +17,9 @@ from scene_understanding.simulation.mesh import Shape, rotation_about
 from scene_understanding.simulation.people import Person
 from scene_understanding.simulation.structure import Light
 
-
 AIMS = (
-    (Nyu40.BED,), (Nyu40.BED,), (Nyu40.BOOKS,), (Nyu40.CHAIR,), (Nyu40.CHAIR,), (Nyu40.SOFA,), (Nyu40.SOFA,), (Nyu40.TABLE, Nyu40.DESK), (Nyu40.TABLE, Nyu40.DESK),
+    (Nyu40.BED,), (Nyu40.BED,), (Nyu40.BOOKS,), (Nyu40.CHAIR,), (Nyu40.CHAIR,),
+    (Nyu40.SOFA,), (Nyu40.SOFA,), (Nyu40.TABLE, Nyu40.DESK), (Nyu40.TABLE, Nyu40.DESK),
     (Nyu40.TELEVISION,), (Nyu40.TELEVISION,), (Nyu40.TELEVISION,), (Nyu40.PICTURE,), (Nyu40.WINDOW,),
     (Nyu40.CABINET, Nyu40.BOOKSHELF, Nyu40.COUNTER, Nyu40.DRESSER, Nyu40.REFRIDGERATOR, Nyu40.NIGHT_STAND),
     (Nyu40.BOX, Nyu40.BAG, Nyu40.LAMP, Nyu40.OTHER_PROP, Nyu40.WHITEBOARD, Nyu40.SHELVES),
