@@ -13,7 +13,6 @@ from scene_understanding.messages.people import PeopleArrays, arrays_to_people, 
 from scene_understanding.messages.point_cloud import cloud_to_point_cloud2, point_cloud2_to_cloud
 from scene_understanding.messages.types import deserialize, serialize
 
-
 HEADER = make_header(3, "camera")
 CLOUD = PointCloud(np.zeros((3, 4, 3), np.float32), rgb=np.zeros((3, 4, 3), np.uint8), label=np.ones((3, 4), np.uint16))
 ONE = {name: np.zeros((1, *shape), np.float32) for name, shape in
