@@ -69,9 +69,9 @@ class NodeRunner:
         self.clock: Clock = SimulatedClock() if self._hears_clock else clock or SystemClock()
         self.log = logging.getLogger("scene_understanding" + self.names.fully_qualified.replace("/", "."))
         self.inbox = Inbox(node.inputs)
-        self.transforms = TransformListener()
         self.figures = Statistics()
         self.trouble = Trouble(self.figures, self.log)
+        self.transforms = TransformListener(self.trouble.warned)
         self.parameters = ParameterService(node, self.host, self._between_sets)
         self._publishers: dict[str, BusPublisher] = {}
         self._subscriptions: list[BusSubscription] = []
@@ -244,12 +244,19 @@ class NodeRunner:
     def clock_moved(self, backwards: bool = False) -> None:
         """The node's clock was told another time; who tells a clock that was given to the runner calls this.
 
-        Backwards: what waits is dropped now, and the node is reset before its next set.
+        A clock that goes backwards is a jump, unless the node is itself the one who tells the time.
         """
+        if backwards and not self.node.drives_clock:
+            self.time_jumped()
+        elif self.node.period is not None:
+            with self._condition:
+                self._condition.notify_all()
+
+    def time_jumped(self) -> None:
+        """Time went backwards: what waits is dropped now, and the node is reset before its next set."""
         with self._condition:
-            if backwards and not self.node.drives_clock:
-                self.inbox.clear()
-                self._reset_due = True
+            self.inbox.clear()
+            self._reset_due = True
             self._condition.notify_all()
 
     # Work
@@ -298,7 +305,7 @@ class NodeRunner:
         return self.tick if tick_due else None
 
     def _reset(self) -> None:
-        self.log.warning("time went backwards: transforms and what the node remembers are forgotten")
+        self.trouble.warned("time went backwards: transforms and what the node remembers are forgotten")
         self.transforms.clear()
         with self._condition:
             self._next_tick_ns = None
@@ -327,8 +334,7 @@ class NodeRunner:
         """Calls the node's `tick` and publishes. Hosts call it only for a clock owner that runs inline."""
         self._ticked = True
         if self._next_tick_ns is not None:
-            period_ns = self._period_ns
-            self._next_tick_ns = max(self._next_tick_ns + period_ns, self._tick_time_ns() - period_ns)
+            self._next_tick_ns = max(self._next_tick_ns + self._period_ns, self._tick_time_ns())
         if self._attempt(lambda: self.node.tick(self.context)):
             self.figures.processed("ticks", None)
 
@@ -407,9 +413,12 @@ class NodeRunner:
     # Figures
 
     def statistics(self) -> dict[str, Any]:
-        """fps, latency_p50_ms, latency_p95_ms, drops, unmatched, stages, counts, outputs and what the node reported."""
+        """fps, latency_p50_ms, latency_p95_ms, drops, unmatched, stages, counts, inputs, outputs and what the node
+        reported; `Statistics.summary` says what they mean.
+        """
         with self._condition:
-            inputs = {"drops": self.inbox.dropped, "unmatched": self.inbox.unmatched}
+            received = {name: heard.count for name, heard in self.inbox.heard.items()}
+            inputs = {"drops": self.inbox.dropped, "unmatched": self.inbox.unmatched, "inputs": received}
         return {"node": self.names.fully_qualified, **inputs, **self.figures.summary()}
 
 

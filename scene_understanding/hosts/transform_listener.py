@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from scene_understanding.geometry.pose import Pose
 from scene_understanding.geometry.transform_buffer import TransformBuffer, TransformError
@@ -23,14 +24,14 @@ class TransformListener(TransformBuffer):
     Attributes:
         heard: messages received.
         dropped: messages lost because nobody took them in for too long.
-        refused: why transforms were refused, newest last.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, refuse: Callable[[str], None]) -> None:
+        """`refuse` is told, in one line, why a transform was not taken."""
         super().__init__()
         self.heard = 0
         self.dropped = 0
-        self.refused: deque[str] = deque(maxlen=10)
+        self._refuse = refuse
         self._wait = 0.0
         self._changed = threading.Condition()
         self._undecoded: deque[tuple[Delivery, bool]] = deque()
@@ -64,9 +65,11 @@ class TransformListener(TransformBuffer):
                     return
                 delivery, static = self._undecoded.popleft()
             try:
-                self.refused += add_tf_message(self, delivery.message(), static)
+                refused = add_tf_message(self, delivery.message(), static)
             except ValueError as error:
-                self.refused.append(str(error))
+                refused = [str(error)]
+            for line in refused:
+                self._refuse(line)
 
     def lookup(self, target: str, source: str, stamp_ns: int | None = None) -> Pose:
         deadline = time.monotonic() + self._wait
