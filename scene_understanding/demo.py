@@ -1,0 +1,159 @@
+"""`scene-understanding demo`: a robot drives through a building of the embedded world and labels what it sees.
+
+First as on a robot, simulator and segmentation in two processes that talk DDS; then in one process, recorded to
+`run.mcap`. Both are scored against the ground truth of a building that no training has seen.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from scene_understanding.hosts.bus import Bus, Delivery
+from scene_understanding.hosts.dds_host import DdsHost
+from scene_understanding.hosts.names import RosArguments
+from scene_understanding.hosts.recorder import Recorder
+from scene_understanding.hosts.runner import NodeRunner
+from scene_understanding.messages.image import image_to_array
+from scene_understanding.nodes.node import SENSOR
+from scene_understanding.nodes.segmentation import IMAGE, SegmentationNode
+from scene_understanding.nodes.segmentation_score import SegmentationScoreNode
+from scene_understanding.nodes.simulator import SimulatorNode
+
+SEED = 5
+STRIP = 6
+"""Pictures in the strip."""
+START_UP = 30.0
+"""Seconds that the other process has to begin."""
+
+
+def run(
+    seed: int = SEED, seconds: float = 40.0, out: str | Path = "out/demo", host: str = "both", progress: bool = True
+) -> dict[str, Any]:
+    """Runs the demo.
+
+    Args:
+        seed: of the building; trainings use 900 to 1179.
+        seconds: of driving, in each of the two ways.
+        out: folder for run.mcap, overlay.mp4 and overlay.png; made if need be, earlier results replaced.
+        host: `two` processes over DDS, `one` process, or `both`.
+
+    Returns:
+        `miou`, `iou` (by class), `oa`, `ma`, `masks`, `fps`, `latency_p50_ms`, `latency_p95_ms`, `drops`, `out` of the
+        last way that ran, and all of it for each way under `two_processes` and `one_process`.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    say: Callable[[str], None] = (lambda text: print(text, file=sys.stderr, flush=True)) if progress else lambda text: None
+    result: dict[str, Any] = {"seed": seed, "seconds": seconds, "out": str(folder)}
+    if host in ("two", "both"):
+        say(f"two processes over DDS, building {seed}, {seconds:g} s ...")
+        result["two_processes"] = two_processes(seed, seconds)
+    if host in ("one", "both"):
+        say(f"one process, building {seed}, {seconds:g} s ...")
+        result["one_process"] = one_process(seed, seconds, folder)
+    return {**(result.get("one_process") or result["two_processes"]), **result}
+
+
+def two_processes(seed: int, seconds: float) -> dict[str, Any]:
+    """Simulator in a child process, segmentation here, DDS between them; on this machine only, as long as it takes."""
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    with simulator_process(seed) as child, DdsHost() as host:
+        segmentation = host.add(SegmentationNode, arguments("use_sim_time:=true"))
+        score = host.add(SegmentationScoreNode, arguments("use_sim_time:=true"))
+        node = score.node
+        assert isinstance(node, SegmentationScoreNode)
+        deadline = time.monotonic() + START_UP
+        while node.masks == 0:
+            if child.poll() is not None:
+                raise RuntimeError(f"the simulator process ended with exit code {child.returncode}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no labelled image within {START_UP:g} s; `scene-understanding doctor` may say why")
+            time.sleep(0.1)
+        time.sleep(seconds)
+        return figures(segmentation, node)
+
+
+@contextmanager
+def simulator_process(seed: int):  # type: ignore[no-untyped-def]
+    """The simulator node in a process of its own, ended at the end of the block."""
+    command = [sys.executable, "-m", "scene_understanding.cli", "run", "simulator", "--ros-args", "-p", f"seed:={seed}"]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def one_process(seed: int, seconds: float, folder: Path) -> dict[str, Any]:
+    """All nodes on one bus; outputs recorded to run.mcap, overlays to a video and a strip of pictures."""
+    bus = Bus()
+    with NodeRunner.create(SimulatorNode, bus, arguments(f"seed:={seed}")) as simulator:
+        segmentation = NodeRunner.create(SegmentationNode, bus, arguments("use_sim_time:=true"))
+        score = NodeRunner.create(SegmentationScoreNode, bus, arguments("use_sim_time:=true"))
+        with segmentation, score, Recorder(bus, folder / "run.mcap", simulator.clock, overwrite=True) as recorder:
+            pictures = Pictures(folder)
+            bus.subscribe("/segmentation/overlay", IMAGE, SENSOR, "", pictures.add)
+            for runner in (segmentation, score, simulator):
+                runner.configure()
+            for runner in (simulator, segmentation):
+                recorder.add_outputs(runner)
+            for runner in (segmentation, score, simulator):
+                runner.activate()
+            time.sleep(seconds)
+            simulator.deactivate()
+            time.sleep(0.5)
+            result = figures(segmentation, score.node)
+        pictures.close()
+    return {**result, "recorded": sum(recorder.recorded.values()), "bag": str(recorder.path)}
+
+
+def arguments(*parameters: str) -> RosArguments:
+    """As `--ros-args -p name:=value ...`."""
+    words = [word for parameter in parameters for word in ("-p", parameter)]
+    return RosArguments.parse(["--ros-args", *words])[0]
+
+
+def figures(segmentation: NodeRunner, score: Any) -> dict[str, Any]:
+    statistics = segmentation.statistics()
+    chosen = ("fps", "latency_p50_ms", "latency_p95_ms", "drops", "stages", "refused", "failed")
+    return {**score.summary(), **{name: statistics[name] for name in chosen}, "model": statistics["reported"]}
+
+
+class Pictures:
+    """Overlays as `overlay.mp4` (10 pictures a second) and, evenly chosen, as the strip `overlay.png`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._video: cv2.VideoWriter | None = None
+        self._kept: list[NDArray[np.uint8]] = []
+
+    def add(self, delivery: Delivery) -> None:
+        picture = np.ascontiguousarray(image_to_array(delivery.message())[..., ::-1])
+        if self._video is None:
+            size = picture.shape[1], picture.shape[0]
+            self._video = cv2.VideoWriter(str(self.folder / "overlay.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, size)
+        self._video.write(picture)
+        self._kept.append(picture)
+
+    def close(self) -> None:
+        if self._video is not None:
+            self._video.release()
+        if self._kept:
+            chosen = [self._kept[i] for i in np.linspace(0, len(self._kept) - 1, STRIP).round().astype(int)]
+            cv2.imwrite(str(self.folder / "overlay.png"), np.hstack(chosen))
