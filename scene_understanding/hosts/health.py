@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scene_understanding.hosts import silence
 from scene_understanding.hosts.bus import BusPublisher
@@ -32,7 +32,7 @@ class Health:
         self._publisher: BusPublisher | None = None
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
-        self._finished = 0
+        self._counts: dict[str, int] = {}
         self._at = time.monotonic()
         self._explained: list[str] = []
 
@@ -67,26 +67,30 @@ class Health:
         self._publisher.publish(diagnostic_array([status], self._runner.clock.now_ns))
 
     def status(self) -> DiagnosticStatus:
-        """The state of the node now."""
+        """The state of the node now. Rates are taken since the last call."""
         runner = self._runner
         statistics = runner.statistics()
-        rate = self._rate(statistics["sets"] + statistics["ticks"])
-        level, message = self._judgement(rate)
-        values = {"rate_hz": rate, **_flat(statistics)}
-        return diagnostic_status(runner.names.fully_qualified, level, message, values)
+        rates = self._rates(statistics)
+        level, message = self._judgement(rates["sets and ticks"])
+        values = {"rates_hz": rates, **statistics}
+        return diagnostic_status(runner.names.fully_qualified, level, message, _flat(values))
 
-    def _rate(self, finished: int) -> float:
-        """Sets and ticks per second since the last call."""
+    def _rates(self, statistics: dict[str, Any]) -> dict[str, float]:
+        """Messages per second by input and by output, and what the node worked off."""
+        counts = {"sets and ticks": statistics["sets"] + statistics["ticks"]}
+        counts |= {f"{kind}.{name}": n for kind in ("inputs", "outputs") for name, n in statistics[kind].items()}
         now = time.monotonic()
-        rate = (finished - self._finished) / max(now - self._at, 1e-9)
-        self._finished, self._at = finished, now
-        return rate
+        seconds = max(now - self._at, 1e-9)
+        rates = {name: (count - self._counts.get(name, 0)) / seconds for name, count in counts.items()}
+        self._counts, self._at = counts, now
+        return rates
 
     def _judgement(self, rate: float) -> tuple[Level, str]:
         figures, trouble, now = self._runner.figures, self._runner.trouble, time.monotonic()
         if now - trouble.latest_failure < RECENT and figures.last_failure:
             return Level.ERROR, figures.last_failure
-        if complaint := self._silence() or self._conflict():
+        complaint = "; ".join(filter(None, (self._silence(), self._conflict())))
+        if complaint:
             return Level.WARN, complaint
         if now - trouble.latest_refusal < RECENT and figures.last_refusal:
             return Level.WARN, f"refused: {figures.last_refusal}"

@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from scene_understanding.nodes.parameters import values_from_yaml
+from scene_understanding.nodes.parameters import ParameterError, values_from_yaml, yaml_value
 
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _RULE = re.compile(r"(?:(?P<node>[A-Za-z_][A-Za-z0-9_]*):)?(?P<source>[^:]+):=(?P<target>.*)\Z", re.DOTALL)
@@ -193,9 +191,9 @@ def _parameter(text: str) -> tuple[str | None, str, Any]:
     if match is None:
         raise NamingError(f"parameter '{text}' is not of the form name:=value")
     try:
-        return match["node"], match["source"], yaml.safe_load(match["target"])
-    except yaml.YAMLError as error:
-        raise NamingError(f"parameter '{text}': the value is not YAML: {' '.join(str(error).split())}") from error
+        return match["node"], match["source"], yaml_value(match["target"])
+    except ParameterError as error:
+        raise NamingError(f"parameter '{text}': {error}") from error
 
 
 NO_ARGUMENTS = RosArguments()

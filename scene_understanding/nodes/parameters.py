@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,6 +13,17 @@ from typing import Any, TypeVar
 import yaml
 
 T = TypeVar("T")
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML as ROS 2 reads it (YAML 1.2 numbers): `1e-3` is a number too, which PyYAML takes for text."""
+
+
+_Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z|[-+]?\.(inf|Inf|INF)\Z|\.(nan|NaN|NAN)\Z"),
+    list("-+0123456789."),
+)
 
 
 class ParameterError(ValueError):
@@ -29,8 +41,9 @@ def parameter(
     """A dataclass field that is a ROS parameter.
 
     Args:
-        default: bool, int, float, str or a tuple of one of these; its type is the parameter's type.
-        bounds: lowest and highest value allowed, both included.
+        default: bool, int, float, str or a tuple of one of these; its type is the parameter's type (an empty tuple
+            is one of str).
+        bounds: lowest and highest value allowed, both included; of a tuple, for each element, as are the choices.
         runtime: may be changed while the node runs.
     """
     metadata = {"description": description, "bounds": bounds, "choices": choices, "runtime": runtime}
@@ -92,6 +105,18 @@ def replaced(parameters: T, values: Mapping[str, Any]) -> T:
     return from_mapping(type(parameters), {**dataclasses.asdict(parameters), **values})  # type: ignore[call-overload]
 
 
+def yaml_value(text: str) -> Any:
+    """The value that YAML text stands for, as in `-p name:=value`.
+
+    Raises:
+        ParameterError: it is not YAML.
+    """
+    try:
+        return yaml.load(text, _Yaml)
+    except yaml.YAMLError as error:
+        raise ParameterError(f"'{text}' is not YAML: {' '.join(str(error).split())}") from error
+
+
 def values_from_yaml(path: str | Path, node: str) -> dict[str, Any]:
     """Values for the node with the fully qualified name `node` (`/ns/name`) in a ROS 2 parameter file.
 
@@ -102,8 +127,8 @@ def values_from_yaml(path: str | Path, node: str) -> dict[str, Any]:
         ParameterError: the file cannot be read or is not a ROS 2 parameter file.
     """
     try:
-        document = yaml.safe_load(Path(path).read_text())
-    except (OSError, yaml.YAMLError) as error:
+        document = yaml_value(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, ParameterError) as error:
         raise ParameterError(f"parameter file {path}: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise ParameterError(f"parameter file {path}: expected a mapping of node names to ros__parameters")
@@ -148,24 +173,30 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _checked(known: ParameterDescription, value: Any) -> Any:
-    value = _converted(known, value)
+    if known.type is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ParameterError(f"parameter '{known.name}' is {value!r} ({type(value).__name__}); expected a list")
+        element_type = type(known.default[0]) if known.default else str
+        value = tuple(_converted(known.name, element_type, element) for element in value)
+    else:
+        value = _converted(known.name, known.type, value)
+    for element in value if isinstance(value, tuple) else (value,):
+        _check_allowed(known, element)
+    return value
+
+
+def _check_allowed(known: ParameterDescription, value: Any) -> None:
     if known.bounds is not None and not known.bounds[0] <= value <= known.bounds[1]:
         low, high = known.bounds
         raise ParameterError(f"parameter '{known.name}' is {value}; allowed is {low} to {high}")
     if known.choices is not None and value not in known.choices:
         allowed = ", ".join(str(choice) for choice in known.choices)
         raise ParameterError(f"parameter '{known.name}' is '{value}'; allowed is one of: {allowed}")
-    return value
 
 
-def _converted(known: ParameterDescription, value: Any) -> Any:
-    expected = known.type
+def _converted(name: str, expected: type, value: Any) -> Any:
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if expected is tuple and isinstance(value, (list, tuple)):
-        return tuple(value)
     if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
-        raise ParameterError(
-            f"parameter '{known.name}' is {value!r} ({type(value).__name__}); expected {expected.__name__}"
-        )
+        raise ParameterError(f"parameter '{name}' is {value!r} ({type(value).__name__}); expected {expected.__name__}")
     return value
