@@ -1,9 +1,8 @@
 """The part of Cyclone DDS that the `dds` host needs, called through ctypes in the library of the `cyclonedds` wheel.
 
-The wheel's own readers and writers are not used for two reasons. They hold the interpreter lock during `dds_write`:
-a reliable write that waits for a slow reader would stop every thread of the process. And they copy a message twice on
-the way in; here a received message is a view of Cyclone's own buffer, given back when the last view of it is gone
-(640x480 rgb8 image: 0.5 ms of CPU instead of 0.9 ms).
+The wheel's own readers and writers are not used for two reasons. They hold the interpreter lock while they send. And
+they copy a message twice on the way in; here a received message is a view of Cyclone's own buffer, given back when the
+last view of it is gone.
 """
 
 from __future__ import annotations
@@ -28,17 +27,13 @@ INFINITE = 2**63 - 1
 ANY_NOT_READ = 0x2 | 0xC | 0x70  # sample state NOT_READ, any view state, any instance state
 ALIVE = 0x10
 PUBLICATIONS, PARTICIPANTS = 0x7FFF0003, 0x7FFF0001  # pseudo handles of the built-in topics
-_TIMEOUT, _PRECONDITION_NOT_MET = -10, -4
 _KEEP_LAST, _KEEP_ALL = 0, 1
 _XCDR1 = 0
+_MAX_BLOCKING_NS = 100_000_000  # a formality: with keep-last, Cyclone drops the oldest message instead of waiting
 
 
 class DdsError(RuntimeError):
     """Cyclone DDS refused a call."""
-
-
-class WriteTimeout(DdsError):
-    """A reliable reader did not keep up within the time that a write may wait; the message was not sent."""
 
 
 class SampleInfo(dds_c_t.sample_info):
@@ -152,7 +147,7 @@ _qget_userdata = _function(
 def _checked(code: int, what: str) -> int:
     if code >= 0:
         return code
-    raise (WriteTimeout if code == _TIMEOUT else DdsError)(f"{what}: {_strretcode(code).decode()}")
+    raise DdsError(f"{what}: {_strretcode(code).decode()}")
 
 
 @contextmanager
@@ -163,20 +158,18 @@ def endpoint_qos(
     ignore_local: bool = False,
     keep_all: bool = False,
     lifespan_ns: int | None = None,
-    max_blocking_ns: int = 100_000_000,
 ) -> Iterator[int]:
     """A `dds_qos_t` with a node's QoS as rmw_cyclonedds_cpp maps it.
 
     Args:
         user_data: `key=value;` pairs such as the type hash, read by ROS 2 tools.
-        max_blocking_ns: how long a reliable write waits for slow readers before it raises WriteTimeout (ROS 2 waits
-            for ever).
+        ignore_local: a reader does not hear the writers of its own participant.
     """
     pointer = _create_qos()
     history, depth = (_KEEP_ALL, -1) if keep_all else (_KEEP_LAST, qos.depth)
     _qset_lifecycle(pointer, False)
     _qset_history(pointer, history, depth)
-    _qset_reliability(pointer, qos.reliability == "reliable", max_blocking_ns)
+    _qset_reliability(pointer, qos.reliability == "reliable", _MAX_BLOCKING_NS)
     if qos.durability == "transient_local":
         _qset_durability(pointer, 1)
         _qset_durability_service(pointer, 0, history, depth, -1, -1, -1)
@@ -293,7 +286,6 @@ def write(writer: int, data: bytes | memoryview) -> None:
     """Sends one message: CDR with its encapsulation header.
 
     Raises:
-        WriteTimeout: reliable readers did not keep up; the message was not sent.
         DdsError: the writer is closed.
     """
     size = memoryview(data).nbytes

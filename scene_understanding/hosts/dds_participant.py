@@ -5,44 +5,35 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 from scene_understanding.hosts import dds_library as dds
-from scene_understanding.hosts.dds_library import DdsError, WriteTimeout
+from scene_understanding.hosts.dds_library import DdsError
 from scene_understanding.hosts.dds_settings import DdsSettings
 from scene_understanding.nodes.node import QoS
 
 logger = logging.getLogger(__name__)
 
 _TAKE_AT_ONCE = 16
-_WARN_PERIOD = 10.0  # seconds between two warnings of the same writer
 
 
 class Writer:
     """Sends ready CDR bytes on one DDS topic. From any thread; `publish` after `close` does nothing."""
 
-    def __init__(self, participant: Participant, handle: int, topic: str, on_close: Callable[[bytes], None]) -> None:
+    def __init__(self, participant: Participant, handle: int, on_close: Callable[[bytes], None]) -> None:
         self.handle = handle
         self.guid = dds.guid(handle)
-        self._participant, self._topic, self._on_close = participant, topic, on_close
+        self._participant, self._on_close = participant, on_close
         self._closed = False
-        self._warned = -_WARN_PERIOD
 
     def publish(self, data: bytes | memoryview) -> None:
-        """Sends one message: CDR with its 4-byte encapsulation header.
-
-        A message that reliable readers do not take within 0.1 s is dropped, with a warning now and then.
-        """
+        """Sends one message: CDR with its 4-byte encapsulation header. Waits for nobody: where a reliable reader does
+        not keep up, it misses messages older than the newest `depth`."""
         if self._closed:
             return
         try:
             dds.write(self.handle, data)
-        except WriteTimeout:
-            if time.monotonic() - self._warned >= _WARN_PERIOD:
-                self._warned = time.monotonic()
-                logger.warning("%s: a reliable subscriber does not keep up; dropping messages", self._topic)
         except DdsError:
             if not self._closed and not self._participant.closed:
                 raise
@@ -109,7 +100,7 @@ class Participant:
         """A writer on a DDS topic (`rt/...`) with a DDS type name; `extra` goes to `endpoint_qos`."""
         with dds.endpoint_qos(qos, user_data, **extra) as pointer:
             handle = dds.create_writer(self.handle, self._topic(topic, msgtype), pointer)
-        return Writer(self, handle, topic, on_close)
+        return Writer(self, handle, on_close)
 
     def reader(
         self,
