@@ -9,6 +9,7 @@ import numpy as np
 from scene_understanding.geometry import PinholeCamera
 from scene_understanding.geometry.point_cloud import PointCloud
 from scene_understanding.messages.header import make_header
+from scene_understanding.messages.memory import keep_freed_memory
 from scene_understanding.messages.point_cloud import cloud_to_point_cloud2
 from scene_understanding.messages.types import serialize
 
@@ -16,6 +17,7 @@ RUNS = 200
 
 
 def main() -> None:
+    keep_freed_memory()
     cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
     rays = PinholeCamera.from_fov(640, 480, np.radians(60)).rays

@@ -11,6 +11,7 @@ from scene_understanding.hosts.runner import NodeRunner
 from scene_understanding.messages.camera_info import camera_to_camera_info
 from scene_understanding.messages.header import make_header
 from scene_understanding.messages.image import array_to_image
+from scene_understanding.messages.memory import keep_freed_memory
 from scene_understanding.nodes.node import SENSOR
 from scene_understanding.nodes.segmentation import SegmentationNode
 
@@ -19,6 +20,7 @@ CAMERA = PinholeCamera.from_fov(640, 480, np.radians(60))
 
 
 def main() -> None:
+    keep_freed_memory()
     bus, node = Bus(), SegmentationNode()
     for output in node.outputs:
         bus.subscribe(f"/segmentation/{output.name}", output.type, SENSOR, "/bench", lambda delivery: None)

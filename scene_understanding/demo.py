@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from scene_understanding.commands.output import table
 from scene_understanding.hosts.bus import Bus, Delivery
 from scene_understanding.hosts.dds_host import DdsHost
 from scene_understanding.hosts.names import RosArguments
@@ -35,6 +36,9 @@ STRIP = 6
 """Pictures in the strip."""
 START_UP = 30.0
 """Seconds that the other process has to begin."""
+
+
+SPEED = ("masks", "fps", "latency_p50_ms", "latency_p95_ms", "drops", "miou")
 
 
 def run(
@@ -133,6 +137,20 @@ def figures(segmentation: NodeRunner, score: Any) -> dict[str, Any]:
     statistics = segmentation.statistics()
     chosen = ("fps", "latency_p50_ms", "latency_p95_ms", "drops", "stages", "refused", "failed")
     return {**score.summary(), **{name: statistics[name] for name in chosen}, "model": statistics["reported"]}
+
+
+def text(report: dict[str, Any]) -> str:
+    """For people: speed of each way, then accuracy by class."""
+    speed = table(
+        ("way", "images", "fps", "p50 ms", "p95 ms", "drops", "mIoU"),
+        [
+            (way.replace("_", " "), *(report[way][key] for key in SPEED))
+            for way in ("two_processes", "one_process")
+            if way in report
+        ],
+    )
+    classes = table(("class", "IoU"), [*report["iou"].items(), ("mean", report["miou"])])
+    return f"{speed}\n\n{classes}\n\nresults in {report['out']}"
 
 
 class Pictures:
