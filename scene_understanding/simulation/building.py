@@ -23,8 +23,19 @@ ROBOT_LOW, ROBOT_HIGH = 0.04, 1.3
 
 
 def generate_building(seed: int) -> World:
-    """A furnished floor with people; the same seed gives the same world."""
-    rng = np.random.default_rng(seed)
+    """A furnished floor with people; the same seed gives the same world.
+
+    Every room can be reached from the start: the rare floor whose furniture shuts one off is drawn anew.
+    """
+    world = _draw(np.random.default_rng(seed))
+    redraws = 0
+    while not world.every_room_reachable():
+        redraws += 1
+        world = _draw(np.random.default_rng([seed, redraws]))
+    return world
+
+
+def _draw(rng: Generator) -> World:
     plan = generate_plan(rng)
     materials, mesh = Materials(rng), MeshBuilder()
     warmth = rng.uniform(-0.08, 0.08)
@@ -101,6 +112,15 @@ def _people(rng: Generator, m: Materials, grid: OccupancyGrid, start: Pose, used
         a, b = points[rng.integers(len(points), size=2)]
         path = grid.shortest_path(a, b, 0.3) if rng.random() < 0.55 else None
         if path is None or np.linalg.norm(b - a) < 1.5:
-            path = a[None]
+            path = _standing_place(rng, grid, points, start)[None]
         people.append(random_person(m, path, used + 1 + k))
     return people
+
+
+def _standing_place(
+    rng: Generator, grid: OccupancyGrid, points: NDArray[np.float64], start: Pose
+) -> NDArray[np.float64]:
+    """One (2,) of `points` (K, 2) where a person neither shuts a narrow way nor stands before the robot's start."""
+    far = np.linalg.norm(points - start.translation[:2], axis=1) > 1.2
+    pool = points[far & (grid.clearance_at(points) > 0.6)]
+    return pool[rng.integers(len(pool))] if len(pool) else points[rng.integers(len(points))]

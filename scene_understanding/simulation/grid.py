@@ -66,6 +66,13 @@ class OccupancyGrid:
         hit = self.occupied[cells[..., 0], cells[..., 1]]
         return np.where(hit.any(1), steps[hit.argmax(1)], limit)
 
+    def with_discs(self, points: ArrayLike, radius: float) -> OccupancyGrid:
+        """The grid with discs of `radius` around points (P, 2) occupied as well."""
+        blocked = self.occupied.astype(np.uint8)
+        for row, column in self.cells(np.reshape(points, (-1, 2))).tolist():
+            cv2.circle(blocked, (column, row), int(np.ceil(radius / self.resolution)), 1, -1)
+        return OccupancyGrid(self.origin, self.resolution, blocked > 0)
+
     def line_is_clear(self, a: ArrayLike, b: ArrayLike, clearance: float) -> bool:
         """Whether the straight way from a (2,) to b (2,) keeps `clearance` metres."""
         start, end = np.asarray(a, np.float64), np.asarray(b, np.float64)

@@ -66,9 +66,7 @@ class Person:
         """Ground point (2,), heading and metres walked so far at `time` seconds."""
         if not self.walks:
             return self.path[0], self.yaw, 0.0
-        steps = np.linalg.norm(np.diff(self.path, axis=0), axis=1)
-        ends = np.concatenate([[0], np.cumsum(steps)])
-        total = float(ends[-1])
+        ends, total = self._ends, float(self._ends[-1])
         walked = self.speed * time + self.phase / (2 * np.pi) * 2 * total
         s = walked % (2 * total)
         forth, s = s <= total, min(s, 2 * total - s)
@@ -78,6 +76,17 @@ class Person:
         if not forth:
             step = -step
         return xy, float(np.arctan2(step[1], step[0])), walked
+
+    @cached_property
+    def _ends(self) -> Float:
+        """(K,) metres along the path to each way point."""
+        return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(self.path, axis=0), axis=1))])
+
+    def turned_back(self, time: float) -> float:
+        """The first later time at which a walker is in the same place, going the other way."""
+        total = float(self._ends[-1])
+        walked = (self.speed * time + self.phase / np.pi * total) % (2 * total)
+        return time + ((2 * total - 2 * walked) % (2 * total)) / self.speed
 
     def joints(self, time: float) -> Float:
         """(18, 3) float64 joints in the map, metres."""

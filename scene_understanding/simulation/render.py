@@ -7,6 +7,7 @@ changes, and merged by depth.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,6 +24,7 @@ from scene_understanding.simulation.mesh import Shape, joined
 from scene_understanding.simulation.world import World
 
 Float32 = NDArray[np.float32]
+Times = float | Sequence[float] | NDArray[np.float64]
 LEVELS = 6
 SHADOW_REACH = 5.0
 """People farther than this from the camera, metres, and out of its sight cast no shadow."""
@@ -109,34 +111,40 @@ class Renderer:
         self._material = np.concatenate([world.material, *(material for _, material in bodies)])
         blank = np.zeros((15, len(people)), np.float32)
         self._corners = np.concatenate([_attributes(world.shape), blank], axis=1)
-        self._moving, self._time = o3d.t.geometry.RaycastingScene(), np.nan
+        self._moving = o3d.t.geometry.RaycastingScene()
+        self._times: tuple[float, ...] = ()
         self._albedo = np.ascontiguousarray(world.materials.color.T)
 
-    def _move_people(self, time: float) -> None:
-        """Bring the people's scene to `time`."""
-        if time == self._time:
+    def _move_people(self, times: tuple[float, ...]) -> None:
+        """Bring each person to their time."""
+        if times == self._times:
             return
-        body = joined([p.mesh(time)[0] for p in self._world.people])
-        self._moving, self._time = _scene(body), time
+        body = joined([p.mesh(t)[0] for p, t in zip(self._world.people, times, strict=True)])
+        self._moving, self._times = _scene(body), times
         self._corners[:, len(self._world.label) :] = _attributes(body)
 
-    def _may_see_people(self, map_from_camera: Pose, half_angle: float, time: float) -> tuple[bool, bool]:
+    def _each_time(self, time: Times) -> tuple[float, ...]:
+        """One time for each person."""
+        return tuple(np.broadcast_to(np.asarray(time, np.float64), len(self._world.people)).tolist())
+
+    def _may_see_people(self, map_from_camera: Pose, half_angle: float, times: tuple[float, ...]) -> tuple[bool, bool]:
         """Whether somebody may be within `half_angle` of the optical axis, or near enough for a shadow."""
-        middles = np.array([(*p.place(time)[0], 0.9) for p in self._world.people]).reshape(-1, 3)
+        places = [p.place(t)[0] for p, t in zip(self._world.people, times, strict=True)]
+        middles = np.array([(x, y, 0.9) for x, y in places]).reshape(-1, 3)
         seen = map_from_camera.inverse().apply(middles)
         distance = np.maximum(np.linalg.norm(seen, axis=1), 1e-6)
         away = np.arccos(np.clip(seen[:, 2] / distance, -1, 1))
         in_view = away < half_angle + np.arcsin(np.minimum(1.1 / distance, 1))
         return bool(in_view.any()), bool((in_view | (distance < SHADOW_REACH)).any())
 
-    def cast(self, rays: Float32, time: float, people: bool = True) -> Hits:
+    def cast(self, rays: Float32, time: Times, people: bool = True) -> Hits:
         """First hits of rays (N, 6), origin and direction in the map, on the world as it is at `time`."""
         tensor = o3d.core.Tensor.from_numpy(rays)
         answer = self._static.cast_rays(tensor)
         distance, triangle = answer["t_hit"].numpy(), answer["primitive_ids"].numpy().astype(np.intp)
         barycentric = answer["primitive_uvs"].numpy()
         if people and self._world.people:
-            self._move_people(time)
+            self._move_people(self._each_time(time))
             answer = self._moving.cast_rays(tensor)
             person = answer["t_hit"].numpy()
             nearer = np.flatnonzero(person < distance)
@@ -151,20 +159,29 @@ class Renderer:
         found = np.isfinite(hits.distance)
         return self._label[hits.triangle] * found, self._instance[hits.triangle] * found
 
-    def render(self, camera: PinholeCamera, map_from_camera: Pose, time: float = 0.0) -> Frame:
-        """The view of `camera` at `map_from_camera`, `time` seconds after the world's beginning."""
+    def reflectance(self, hits: Hits, directions: Float32) -> Float32:
+        """(N,) in 0..1: how much of a ray along unit `directions` (N, 3) comes back: albedo by the cosine."""
+        _, _, normals = self._interpolate(hits, directions.T)
+        return self._albedo[:, self._material[hits.triangle]].mean(0) * np.abs(dot(normals, directions.T))
+
+    def render(self, camera: PinholeCamera, map_from_camera: Pose, time: Times = 0.0) -> Frame:
+        """The view of `camera` at `map_from_camera`, `time` seconds after the world's beginning.
+
+        `time` may be (P,): one for each person.
+        """
+        times = self._each_time(time)
         shape = (camera.height, camera.width)
         planes, lengths = _ray_planes(camera)
         directions = np.stack([dot(row[:, None], planes) for row in map_from_camera.rotation.astype(np.float32)])
         origin = map_from_camera.translation.astype(np.float32)
         rays = np.empty((directions.shape[1], 6), np.float32)
         rays[:, :3], rays[:, 3:] = origin, directions.T
-        visible, shadows = self._may_see_people(map_from_camera, float(np.arccos(1 / lengths.max())), time)
-        hits = self.cast(rays, time, visible)
+        visible, shadows = self._may_see_people(map_from_camera, float(np.arccos(1 / lengths.max())), times)
+        hits = self.cast(rays, times, visible)
         depth = np.where(np.isfinite(hits.distance), hits.distance, np.float32(np.nan)).reshape(shape)
         label, instance = self.labels(hits)
         if shadows:
-            self._move_people(time)
+            self._move_people(times)
         scenes = [self._static, self._moving] if shadows else [self._static]
         rgb = self._colors(camera, hits, origin, directions, scenes)
         return Frame(rgb, depth, label.reshape(shape), instance.reshape(shape))

@@ -74,6 +74,11 @@ class World:
         """(K, 2) all free points that a robot can reach from the start."""
         return self.grid.centers(np.argwhere(self.grid.reachable(self.start.translation[:2], 0.28)))
 
+    def every_room_reachable(self) -> bool:
+        """Whether a robot can get into every room, onto a third of a square metre at least."""
+        cell = self.grid.resolution**2
+        return all(room.contains(self._standpoints).sum() * cell > 0.3 for room in self.rooms)
+
     def sample_point(self, rng: Generator) -> NDArray[np.float64]:
         """(2,) random free point that a robot can reach from the start; every room is as likely."""
         room = self.rooms[int(rng.integers(len(self.rooms)))]
