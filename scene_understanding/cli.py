@@ -62,8 +62,8 @@ class Processes(str, Enum):
 
 @app.command()
 def demo(
-    seed: Annotated[int, typer.Option(help="of the building; the shipped network has not seen it")] = 1000,
-    seconds: Annotated[float, typer.Option(help="of simulated driving in each mode")] = 30.0,
+    seed: Annotated[int, typer.Option(help="of the building; the shipped network has not seen it")] = 5,
+    seconds: Annotated[float, typer.Option(help="of driving, in each of the two ways")] = 40.0,
     out: Annotated[Path, typer.Option(help="folder for run.mcap and the overlay images")] = Path("out/demo"),
     host: Annotated[Processes, typer.Option(help="processes: two over DDS, one, or first two and then one")] = (
         Processes.both
@@ -71,7 +71,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Drives a robot through a building that no network has seen, labels what it sees, and scores the labels."""
-    from scene_understanding import demo as module
+    from scene_understanding.commands import demo as module
 
     with results(as_json) as emit:
         report = module.run(seed=seed, seconds=seconds, out=out, host=host.value)
@@ -100,6 +100,42 @@ def run(
         work = live.run_dds if host is Host.dds else live.run_ros2
         report = work(nodes, arguments, seconds)
         emit(report, live.statistics_table(report["nodes"]))
+
+
+@app.command()
+def replay(
+    context: typer.Context,
+    bag: Annotated[Path, typer.Argument(help=".mcap, .db3, ROS 1 .bag, or the folder of a rosbag2")],
+    nodes: Annotated[str, typer.Option(help="separated by commas")] = "segmentation",
+    out: Annotated[Path | None, typer.Option(metavar="OUT.mcap", help="where the nodes' outputs go")] = None,
+    remap: Remap = None,
+    param: Param = None,
+    params_file: ParamsFile = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="play at this multiple of its speed (default: as fast as it goes, nothing lost)"),
+    ] = None,
+    evaluate: Annotated[
+        bool | None, typer.Option("--evaluate/--no-evaluate", help="score (default: if the bag has ground truth)")
+    ] = None,
+    inputs: Annotated[bool, typer.Option("--inputs", help="also write what the nodes listened to")] = False,
+    diagnostics: Annotated[bool, typer.Option("--diagnostics", help="also write /diagnostics")] = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Plays a bag through nodes; prints IoU by class where there is ground truth, latency, rate and drops.
+
+    Example: scene-understanding replay kitchen.mcap -r rgb/image_rect_color:=/camera/color/image_raw --out out.mcap
+    """
+    from scene_understanding.commands import replay as module
+
+    arguments = _arguments(context, remap, param, params_file)
+    names = [name.strip() for name in nodes.split(",") if name.strip()]
+    wish = module.Replay(bag, names, out, arguments, rate, evaluate, inputs, diagnostics, force)
+    with results(as_json) as emit:
+        report = module.replay(wish)
+        emit(report, module.text(report))
+    raise typer.Exit(1 if report["silent"] else 0)
 
 
 @app.command()

@@ -28,9 +28,8 @@ ARROWS: dict[str, set[str]] = {
     "evaluation": {"models", "perception", "geometry", "labels", "inference", "messages", "datasets"},
     "datasets": {"models", "perception", "geometry", "labels", "messages", "hosts", "simulation"},
     "training": {"models", "perception", "geometry", "labels", "inference", "datasets", "evaluation"},
-    "commands": BELOW_NODES | {"simulation", "nodes", "hosts", "datasets", "evaluation", "demo"},
-    "demo": BELOW_NODES | {"simulation", "nodes", "hosts", "datasets", "evaluation"},
-    "cli": BELOW_NODES | {"simulation", "nodes", "hosts", "datasets", "evaluation", "training", "demo", "commands"},
+    "commands": BELOW_NODES | {"simulation", "nodes", "hosts", "datasets", "evaluation"},
+    "cli": BELOW_NODES | {"simulation", "nodes", "hosts", "datasets", "evaluation", "training", "commands"},
 }
 TORCH = {"models", "training", "evaluation", "datasets"}
 FOREIGN = {"torch", "onnx", "safetensors", "rclpy", "carla", "matplotlib", "open3d", "onnxruntime", "cyclonedds", "cv2"}
@@ -132,7 +131,13 @@ def test_core_loads_without_torch_or_ros() -> None:
 
 
 def test_nodes_and_cli_load_nothing_heavy() -> None:
-    assert not loaded_after_importing(modules_of("nodes", "cli", "commands")) & {"torch", "open3d", "rclpy", "carla", "matplotlib"}
+    assert not loaded_after_importing(modules_of("nodes", "cli", "commands")) & {
+        "torch",
+        "open3d",
+        "rclpy",
+        "carla",
+        "matplotlib",
+    }
 
 
 def test_simulation_loads_without_torch() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,10 +22,10 @@ from scene_understanding.messages.transforms import tf_message
 from scene_understanding.messages.types import Clock
 from scene_understanding.nodes.node import LATCHED, RELIABLE, SENSOR, Context, Input, Node, Output
 from scene_understanding.nodes.parameters import parameter
-from scene_understanding.simulation.lidar import Lidar
 from scene_understanding.simulation.robot import Command, RobotLimits
-from scene_understanding.simulation.simulator import EmbeddedSimulator, Observation
-from scene_understanding.simulation.wander import Wander
+
+if TYPE_CHECKING:
+    from scene_understanding.simulation.simulator import Observation
 
 IMAGE, ODOMETRY = "sensor_msgs/msg/Image", "nav_msgs/msg/Odometry"
 MAP, ODOM, BASE, CAMERA, LIDAR = "map", "odom", "base_link", "camera_optical_frame", "lidar"
@@ -82,6 +82,11 @@ class SimulatorNode(Node):
         self._announced = False
 
     def configure(self, context: Context) -> None:
+        # Here, because they load Open3D, which takes seconds that listing the nodes should not take.
+        from scene_understanding.simulation.lidar import Lidar
+        from scene_understanding.simulation.simulator import EmbeddedSimulator
+        from scene_understanding.simulation.wander import Wander
+
         p = self.parameters
         limits = RobotLimits()
         self._simulator = EmbeddedSimulator(
