@@ -14,6 +14,8 @@ from scene_understanding.simulation.grid import OccupancyGrid
 Float = NDArray[np.float64]
 PERSON_RADIUS = 0.22
 """What a standing person takes up, metres."""
+CONTACT_GAP = 0.5
+"""Touches within so many seconds of each other are one collision."""
 
 
 class Command(NamedTuple):
@@ -58,7 +60,7 @@ class Robot:
         self._grid = grid
         self._xy, self._yaw = start.translation[:2].copy(), start.yaw
         self._v, self._w = 0.0, 0.0
-        self._in_contact = False
+        self._since_contact = np.inf
 
     @property
     def map_from_base(self) -> Pose:
@@ -83,8 +85,10 @@ class Robot:
         for _ in range(count):
             self._yaw += self._w * dt / count
             touched |= self._advance(self._v * dt / count, obstacles)
-        self.collisions += touched and not self._in_contact
-        self._in_contact = touched
+        if touched:
+            self.collisions += self._since_contact > CONTACT_GAP
+            self._since_contact, self._v = 0.0, 0.8 * self._v
+        self._since_contact += dt
         self._yaw = float(np.arctan2(np.sin(self._yaw), np.cos(self._yaw)))
 
     def _advance(self, distance: float, people: Float) -> bool:
@@ -93,7 +97,6 @@ class Robot:
         if distance == 0 or self._free(self._xy + way, people):
             self._xy = self._xy + way
             return False
-        self._v *= 0.5
         for part in sorted((way * (1, 0), way * (0, 1)), key=lambda p: -abs(p).sum()):
             if abs(part).sum() > 0.3 * abs(distance) and self._free(self._xy + part, people):
                 self._xy = self._xy + part
