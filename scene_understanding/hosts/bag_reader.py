@@ -1,20 +1,22 @@
 """Reads bags of every kind as far as they go: rosbag2 `.mcap` and `.db3` (a file or a folder) and ROS 1 `.bag`.
 
-Messages come in recorded order: by log time, and for equal times in the order in which they stand in the file (of
-several files, the first file first). What a damaged file has lost is told in `losses`.
+Also what rosbag2 has compressed. Messages come in recorded order: by log time, and for equal times in the order in
+which they stand in the file (of several files, the first file first). What a damaged file has lost is told in `losses`.
 """
 
 from __future__ import annotations
 
 import heapq
 import re
+import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from scene_understanding.hosts.bag_compression import SUFFIX, unpack_file, unpack_messages
 from scene_understanding.hosts.bag_contents import BagError, BagFile, Loss, Recorded, Topic
 from scene_understanding.hosts.bag_qos import qos_from_yaml
 from scene_understanding.hosts.db3_reader import Db3Reader
@@ -41,8 +43,10 @@ class BagReader:
         self._losses: list[Loss] = []
         if not self.path.exists():
             raise BagError(f"no such bag: {self.path}")
-        paths, described = _folder(self.path) if self.path.is_dir() else ([self.path], [])
-        self._files = [file for p in paths if (file := self._open(p, described, alone=len(paths) == 1)) is not None]
+        self._unpacked = tempfile.TemporaryDirectory(prefix="bag-")
+        folder = _folder(self.path) if self.path.is_dir() else _Folder([self.path])
+        self._packed_messages = folder.packed_messages
+        self._files = [file for path in folder.files if (file := self._open(path, folder)) is not None]
         if not self._files:
             raise BagError(f"{self.path}: none of its files can be read; {self._losses[0]}")
         self.topics = _merged(topic for file in self._files for topic in file.topics)
@@ -60,7 +64,8 @@ class BagReader:
         """
         if wanted is not None:
             self.check(wanted)
-        return heapq.merge(*(file.messages(wanted) for file in self._files), key=lambda message: message.time_ns)
+        messages = heapq.merge(*(file.messages(wanted) for file in self._files), key=lambda message: message.time_ns)
+        return unpack_messages(messages, self._losses) if self._packed_messages else messages
 
     def check(self, wanted: Iterable[str]) -> None:
         """Raises BagError, which lists the topics that exist, unless all of the wanted ones do."""
@@ -76,6 +81,7 @@ class BagReader:
     def close(self) -> None:
         for file in self._files:
             file.close()
+        self._unpacked.cleanup()
 
     def __enter__(self) -> BagReader:
         return self
@@ -83,11 +89,14 @@ class BagReader:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _open(self, path: Path, described: Sequence[Topic], alone: bool) -> BagFile | None:
+    def _open(self, path: Path, folder: _Folder) -> BagFile | None:
         try:
-            return _reader(path, described)
+            if path.suffix == SUFFIX:
+                path, loss = unpack_file(path, Path(self._unpacked.name))
+                self._losses += [loss] if loss else []
+            return _reader(path, folder.described)
         except (BagError, OSError) as error:
-            if alone:
+            if len(folder.files) == 1:
                 raise BagError(str(error)) from error
             self._losses.append(Loss(str(path), str(error), path.stat().st_size if path.exists() else 0))
             return None
@@ -103,19 +112,29 @@ def _reader(path: Path, described: Sequence[Topic]) -> BagFile:
     raise BagError(f"{path} is no bag: expected a file ending in {', '.join(_KINDS)}, or the folder of a rosbag2")
 
 
-def _folder(path: Path) -> tuple[list[Path], list[Topic]]:
-    """Files of a rosbag2 in order, and the topics by `metadata.yaml`; without a usable one, the files there."""
+@dataclass
+class _Folder:
+    """What a rosbag2 folder holds: files in order, topics by `metadata.yaml`, and whether messages are compressed."""
+
+    files: list[Path]
+    described: list[Topic] = field(default_factory=list)
+    packed_messages: bool = False
+
+
+def _folder(path: Path) -> _Folder:
+    """By `metadata.yaml`; without a usable one (a recording that was killed has none), the files that are there."""
     try:
         information = yaml.safe_load((path / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
         files = [path / Path(name).name for name in information["relative_file_paths"]]
         described = [_described(entry["topic_metadata"]) for entry in information["topics_with_message_count"]]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
-        files, described = [], []
+        packed_messages = str(information.get("compression_mode", "")).upper() == "MESSAGE"
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
+        files, described, packed_messages = [], [], False
     if not files:
-        files = sorted((p for p in path.iterdir() if p.suffix in _KINDS), key=_natural)
+        files = sorted((p for p in path.iterdir() if p.name.removesuffix(SUFFIX).endswith(_KINDS)), key=_natural)
     if not files:
         raise BagError(f"{path} holds no bag: no file in it ends in {', '.join(_KINDS)}")
-    return files, described
+    return _Folder(files, described, packed_messages)
 
 
 def _described(metadata: dict[str, Any]) -> Topic:
