@@ -192,8 +192,9 @@ class BagHost:
                 runner.transforms.hear_early(delivery, static=message.topic == runner.tf_static_topic)
 
     def _wanted(self) -> list[Topic]:
-        """Topics of the bag that somebody listens to."""
-        return [topic for topic in self.bag.topics if self.bus.has_listeners(topic.name, topic.type)]
+        """Topics of the bag that somebody listens to, under all the types that they have in the bag."""
+        heard = {topic.name for topic in self.bag.topics if self.bus.has_listeners(topic.name, topic.type)}
+        return [topic for topic in self.bag.topics if topic.name in heard]
 
     def _check_inputs(self) -> None:
         """Every required input must be in the bag, with its type, or be made by one of the nodes."""
@@ -210,6 +211,8 @@ class BagHost:
                     )
 
     def _result(self, read: Counter[str], started: float) -> ReplayResult:
+        for runner in self.runners:
+            runner.health.conflicts()
         names = [runner.names.fully_qualified for runner in self.runners]
         statistics = {name: runner.statistics() for name, runner in zip(names, self.runners, strict=True)}
         silent = {

@@ -89,7 +89,7 @@ class Health:
         figures, trouble, now = self._runner.figures, self._runner.trouble, time.monotonic()
         if now - trouble.latest_failure < RECENT and figures.last_failure:
             return Level.ERROR, figures.last_failure
-        complaint = "; ".join(filter(None, (self._silence(), self._conflict())))
+        complaint = "; ".join(filter(None, (self._silence(), self.conflicts())))
         if complaint:
             return Level.WARN, complaint
         if now - trouble.latest_refusal < RECENT and figures.last_refusal:
@@ -111,8 +111,8 @@ class Health:
             self._explained = lines
         return "; ".join(lines)
 
-    def _conflict(self) -> str:
-        """Topics of the node that others publish or expect with another type."""
+    def conflicts(self) -> str:
+        """Topics of the node that others publish or expect with another type; each is logged once."""
         runner = self._runner
         used = [(i.topic, i.type) for i in runner.inbox.inputs] + [(o.topic, o.type) for o in runner.node.outputs]
         found = (runner.bus.conflict(runner.names.resolve(topic), msgtype) for topic, msgtype in used)
