@@ -29,9 +29,7 @@ def main() -> None:
 
     def once() -> tuple[float, float, float]:
         t0 = time.perf_counter()
-        cloud = PointCloud(
-            rays * depth[..., None], rgb, label.astype(np.uint16), confidence * np.float32(1 / 255)
-        )
+        cloud = PointCloud(rays * depth[..., None], rgb, label.astype(np.uint16), confidence * np.float32(1 / 255))
         t1 = time.perf_counter()
         message = cloud_to_point_cloud2(cloud, header)
         t2 = time.perf_counter()

@@ -26,7 +26,9 @@ def median_ms(network: OnnxRuntimeNetwork) -> float:
 def main() -> None:
     cores = os.cpu_count() or 1
     figures = {
-        name: {f"{threads}_threads_ms": median_ms(OnnxRuntimeNetwork(find(name), "cpu", threads)) for threads in (1, cores)}
+        name: {
+            f"{threads}_threads_ms": median_ms(OnnxRuntimeNetwork(find(name), "cpu", threads)) for threads in (1, cores)
+        }
         for name in shipped()
     }
     print(json.dumps({"bench": "network", "cores": cores, **figures}))

@@ -10,8 +10,10 @@ import os
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from scene_understanding.hosts.dds_host import DdsHost
 from scene_understanding.hosts.names import RosArguments
 from scene_understanding.hosts.recorder import Recorder
 from scene_understanding.hosts.runner import NodeRunner
+from scene_understanding.labels import load_label_set
 from scene_understanding.messages.image import image_to_array
 from scene_understanding.nodes.node import SENSOR
 from scene_understanding.nodes.segmentation import IMAGE, SegmentationNode
@@ -38,6 +41,7 @@ START_UP = 30.0
 """Seconds that the other process has to begin."""
 
 
+PICTURED = ("/rgb/image_rect_color", "/segmentation/overlay", "/ground_truth/mask")
 SPEED = ("masks", "fps", "latency_p50_ms", "latency_p95_ms", "drops", "miou")
 
 
@@ -58,7 +62,9 @@ def run(
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    say: Callable[[str], None] = (lambda text: print(text, file=sys.stderr, flush=True)) if progress else lambda text: None
+    say: Callable[[str], None] = (
+        (lambda text: print(text, file=sys.stderr, flush=True)) if progress else lambda text: None
+    )
     result: dict[str, Any] = {"seed": seed, "seconds": seconds, "out": str(folder)}
     if host in ("two", "both"):
         say(f"two processes over DDS, building {seed}, {seconds:g} s ...")
@@ -112,7 +118,8 @@ def one_process(seed: int, seconds: float, folder: Path) -> dict[str, Any]:
         score = NodeRunner.create(SegmentationScoreNode, bus, arguments("use_sim_time:=true"))
         with segmentation, score, Recorder(bus, folder / "run.mcap", simulator.clock, overwrite=True) as recorder:
             pictures = Pictures(folder)
-            bus.subscribe("/segmentation/overlay", IMAGE, SENSOR, "", pictures.add)
+            for row, topic in zip(pictures.ROWS, PICTURED, strict=True):
+                bus.subscribe(topic, IMAGE, SENSOR, "", partial(pictures.add, row))
             for runner in (segmentation, score, simulator):
                 runner.configure()
             for runner in (simulator, segmentation):
@@ -154,24 +161,43 @@ def text(report: dict[str, Any]) -> str:
 
 
 class Pictures:
-    """Overlays as `overlay.mp4` (10 pictures a second) and, evenly chosen, as the strip `overlay.png`."""
+    """Overlays as `overlay.mp4` (10 pictures a second); image, overlay and ground truth one above the other, at six
+    moments of the drive, as `overlay.png`.
+    """
+
+    ROWS = ("color", "overlay", "truth")
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._palette = load_label_set("nyu13")
         self._video: cv2.VideoWriter | None = None
-        self._kept: list[NDArray[np.uint8]] = []
+        self._columns: dict[int, dict[str, NDArray[np.uint8]]] = defaultdict(dict)
 
-    def add(self, delivery: Delivery) -> None:
-        picture = np.ascontiguousarray(image_to_array(delivery.message())[..., ::-1])
+    def add(self, row: str, delivery: Delivery) -> None:
+        """Takes a message of the row; of columns one a second is kept."""
+        stamp_ns = delivery.stamp_ns
+        second, rest = divmod(stamp_ns or 0, 10**9)
+        if rest and row != "overlay":
+            return
+        picture = image_to_array(delivery.message())
+        if row == "truth":
+            picture = self._palette.colorize(picture)
+        picture = np.ascontiguousarray(picture[..., ::-1])
+        if row == "overlay":
+            self._write(picture)
+        if not rest:
+            self._columns[second][row] = picture
+
+    def _write(self, picture: NDArray[np.uint8]) -> None:
         if self._video is None:
             size = picture.shape[1], picture.shape[0]
             self._video = cv2.VideoWriter(str(self.folder / "overlay.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, size)
         self._video.write(picture)
-        self._kept.append(picture)
 
     def close(self) -> None:
         if self._video is not None:
             self._video.release()
-        if self._kept:
-            chosen = [self._kept[i] for i in np.linspace(0, len(self._kept) - 1, STRIP).round().astype(int)]
+        columns = [np.vstack([c[row] for row in self.ROWS]) for c in self._columns.values() if len(c) == len(self.ROWS)]
+        if columns:
+            chosen = [columns[i] for i in np.linspace(0, len(columns) - 1, STRIP).round().astype(int)]
             cv2.imwrite(str(self.folder / "overlay.png"), np.hstack(chosen))

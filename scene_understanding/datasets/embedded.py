@@ -56,7 +56,11 @@ class EmbeddedViews:
         shape = (len(seeds) * views, CAMERA.height, CAMERA.width)
         arrays = [
             np.lib.format.open_memmap(self.folder / name, mode="w+", dtype=dtype, shape=(*shape, *more))
-            for name, dtype, more in (("rgb.npy", np.uint8, (3,)), ("depth_mm.npy", np.uint16, ()), ("label.npy", np.uint8, ()))
+            for name, dtype, more in (
+                ("rgb.npy", np.uint8, (3,)),
+                ("depth_mm.npy", np.uint16, ()),
+                ("label.npy", np.uint8, ()),
+            )
         ]
         with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
             buildings = pool.map(render_building, seeds, repeat(views))
@@ -65,9 +69,7 @@ class EmbeddedViews:
                     array[i * views : (i + 1) * views] = values
 
 
-def render_building(
-    seed: int, views: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]:
+def render_building(seed: int, views: int) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]:
     """rgb (views, 240, 320, 3), depth (views, 240, 320) millimetres, label (views, 240, 320) nyu13, of one building."""
     from scene_understanding.simulation.building import generate_building
     from scene_understanding.simulation.render import Renderer

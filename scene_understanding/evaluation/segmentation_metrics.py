@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,7 +36,7 @@ def class_iou(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     return _ratios(hits, confusion.sum(axis=1) + confusion[:, :classes].sum(axis=0) - hits)
 
 
-def summary(confusion: NDArray[np.int64], names: tuple[str, ...]) -> dict[str, object]:
+def summary(confusion: NDArray[np.int64], names: tuple[str, ...]) -> dict[str, Any]:
     """`{"oa", "ma", "miou", "iou": {name: share or None}}`; means over classes that the truth has."""
     iou, present = class_iou(confusion), confusion.sum(axis=1) > 0
     mean = lambda values: float(values[present].mean()) if present.any() else float("nan")  # noqa: E731

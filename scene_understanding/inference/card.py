@@ -89,12 +89,14 @@ def _card(content: Any, path: Path) -> ModelCard:
         raise ModelError(f"{path} has unknown keys {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
     try:
         inputs = {
-            name: InputSpec(*(tuple(spec[key]) for key in ("shape", "mean", "std", "channels")))  # type: ignore[arg-type]
+            name: InputSpec(*(tuple(spec[key]) for key in ("shape", "mean", "std", "channels")))
             for name, spec in content["inputs"].items()
         }
         outputs = {name: tuple(shape) for name, shape in content["outputs"].items()}
     except (AttributeError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: inputs need shape, mean, std and channels, outputs a shape each ({error})") from error
+        raise ModelError(
+            f"{path}: inputs need shape, mean, std and channels, outputs a shape each ({error})"
+        ) from error
     values = {**content, "inputs": inputs, "outputs": outputs, "folder": path.parent}
     for key in ("optional_inputs", "attribution"):
         values[key] = tuple(content.get(key, ()))

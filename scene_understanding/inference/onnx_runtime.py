@@ -73,7 +73,9 @@ class OnnxRuntimeNetwork:
                 if name not in shapes:
                     raise ModelError(f"{self.card.path} has no {kind} '{name}'; it has {', '.join(shapes)}")
                 if shapes[name] != tuple(shape):
-                    raise ModelError(f"{self.card.path}: {kind} '{name}' is {shapes[name]}, the card says {tuple(shape)}")
+                    raise ModelError(
+                        f"{self.card.path}: {kind} '{name}' is {shapes[name]}, the card says {tuple(shape)}"
+                    )
 
 
 def _first_line(error: Exception) -> str:

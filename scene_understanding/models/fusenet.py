@@ -72,7 +72,9 @@ class FuseNet(nn.Module):
         inputs = [3] + [widths[-1] for widths in encoder[:-1]]
         depth_inputs = [depth_channels, *inputs[1:]]
         self.color_blocks = nn.ModuleList(block(i, w) for i, w in zip(inputs, encoder, strict=True))
-        self.depth_blocks = nn.ModuleList(block(i, w) for i, w in list(zip(depth_inputs, encoder, strict=True))[:fusions])
+        self.depth_blocks = nn.ModuleList(
+            block(i, w) for i, w in list(zip(depth_inputs, encoder, strict=True))[:fusions]
+        )
         decoder_inputs = [encoder[-1][-1]] + [widths[-1] for widths in decoder[:-1]]
         self.decoder_blocks = nn.ModuleList(block(i, w) for i, w in zip(decoder_inputs, decoder, strict=True))
         self.score = nn.Conv2d(decoder[-1][-1], classes, 3, padding=1)
@@ -80,7 +82,7 @@ class FuseNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+                module.bias.data.zero_()  # type: ignore[union-attr]
 
     def forward(self, color: Tensor, depth: Tensor) -> Tensor:
         x, pooled = color, []
@@ -140,9 +142,7 @@ class MobileFuseNet(nn.Module):
         self.top = nn.Sequential(nn.Conv2d(CHANNELS[-1], channels, 1, bias=False), nn.BatchNorm2d(channels))
         self.context = nn.Conv2d(CHANNELS[-1], channels, 1)
         widths = (channels, channels, channels, channels // 2)
-        self.refine = nn.ModuleList(
-            Refine(CHANNELS[3 - i], channels, widths[i]) for i in range(4)
-        )
+        self.refine = nn.ModuleList(Refine(CHANNELS[3 - i], channels, widths[i]) for i in range(4))
         self.dropout = nn.Dropout2d(dropout)
         self.score = nn.Conv2d(widths[-1], classes, 1)
 

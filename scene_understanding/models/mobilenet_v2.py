@@ -53,7 +53,7 @@ class MobileNetV2Stages(nn.Module):
         self.features = nn.Sequential(*layers)
 
     def stage(self, index: int, x: Tensor) -> Tensor:
-        for layer in self.features[slice(*STAGES[index])]:
+        for layer in list(self.features)[slice(*STAGES[index])]:
             x = layer(x)
         return x
 

@@ -47,7 +47,9 @@ class Parameters:
     use_depth: bool = parameter(True, "subscribe to depth; only off for models that work with colour alone")
     image_transport: str = parameter("raw", "how images arrive", choices=("raw", "compressed"))
     rectified: bool = parameter(True, "images are rectified (camera_info P); off: raw images (camera_info K and D)")
-    slop: float = parameter(0.02, "largest difference between the stamps of colour and depth, seconds", bounds=(0.0, 1.0))
+    slop: float = parameter(
+        0.02, "largest difference between the stamps of colour and depth, seconds", bounds=(0.0, 1.0)
+    )
     min_confidence: float = parameter(
         0.0, "pixels less certain than this are unlabelled (255)", bounds=(0.0, 1.0), runtime=True
     )

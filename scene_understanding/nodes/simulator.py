@@ -39,7 +39,9 @@ COMMAND_TIMEOUT = 0.5
 class Parameters:
     """Parameters of the simulator node."""
 
-    seed: int = parameter(5, "of the building; 900 to 1179 are those of the shipped network's training", bounds=(0, 2**31))
+    seed: int = parameter(
+        5, "of the building; 900 to 1179 are those of the shipped network's training", bounds=(0, 2**31)
+    )
     rate: float = parameter(10.0, "pictures a second of simulated time", bounds=(0.1, 60.0))
     speed: float = parameter(1.0, "simulated seconds a real one, if the machine can", bounds=(0.01, 100.0))
     width: int = parameter(320, "of the camera, pixels", bounds=(16, 4096))

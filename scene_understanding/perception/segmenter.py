@@ -42,7 +42,9 @@ class Segmenter:
         self.labels: LabelSet = load_label_set(card.label_set)
         scores = card.outputs["scores"][1]
         if scores != len(self.labels.ids):
-            raise ModelError(f"model '{card.name}' gives {scores} scores, {card.label_set} has {len(self.labels.ids)} labels")
+            raise ModelError(
+                f"model '{card.name}' gives {scores} scores, {card.label_set} has {len(self.labels.ids)} labels"
+            )
         self._id_of_score = np.asarray(self.labels.ids, np.uint8)
 
     @property
@@ -79,8 +81,8 @@ class Segmenter:
         label = self._id_of_score[index]
         width_height = (size[1], size[0])
         return Segmentation(
-            cv2.resize(label, width_height, interpolation=cv2.INTER_NEAREST),  # type: ignore[arg-type]
-            cv2.resize(probability.astype(np.uint8), width_height, interpolation=cv2.INTER_NEAREST),  # type: ignore[arg-type]
+            cv2.resize(label, width_height, interpolation=cv2.INTER_NEAREST),
+            cv2.resize(probability.astype(np.uint8), width_height, interpolation=cv2.INTER_NEAREST),
         )
 
     def __call__(self, color: NDArray[np.uint8], depth: NDArray[np.float32] | None = None) -> Segmentation:
@@ -94,7 +96,7 @@ def color_input(color: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32
     if color.shape[:2] != (height, width):
         color = cv2.resize(color, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     planes = color.astype(np.float32).transpose(2, 0, 1)
-    mean, std = (np.float32(v)[:, None, None] for v in (spec.mean, spec.std))
+    mean, std = (np.array(v, np.float32)[:, None, None] for v in (spec.mean, spec.std))
     return np.ascontiguousarray((planes - mean) / std)[None]
 
 

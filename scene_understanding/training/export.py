@@ -56,7 +56,8 @@ def depth_channels(config: Config) -> int:
 
 def card(config: Config, config_file: Path, run: Path, name: str, onnx: Path) -> dict[str, Any]:
     """The content of model.yaml; figures come from the run's log."""
-    rows = list(csv.DictReader(open(run / "log.csv")))
+    with open(run / "log.csv") as file:
+        rows = list(csv.DictReader(file))
     best = max(rows, key=lambda row: float(row["miou"]))
     classes = len(load_label_set(config.label_set).names)
     extra = depth_channels(config) - 1

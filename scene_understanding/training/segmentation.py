@@ -80,7 +80,8 @@ def load_config(path: Path) -> Config:
 
 def normalised(config: Config, rgb: NDArray[np.uint8], depth: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
     """color (3, H, W) and depth (2, H, W) float32: normalised metres with 0 where unknown, and the valid mask."""
-    color = (rgb.astype(np.float32) - np.float32(config.color_mean)) / np.float32(config.color_std)
+    mean, std = np.array(config.color_mean, np.float32), np.array(config.color_std, np.float32)
+    color = (rgb.astype(np.float32) - mean) / std
     valid = (depth > 0).astype(np.float32)
     metres = (depth - np.float32(config.depth_mean)) / np.float32(config.depth_std) * valid
     return torch.from_numpy(color.transpose(2, 0, 1)), torch.from_numpy(np.stack([metres, valid]))
@@ -119,8 +120,8 @@ def build(config: Config, classes: int) -> nn.Module:
         from safetensors.torch import load_file
 
         weights = load_file(config.start)
-        network.color.load_imagenet(weights)  # type: ignore[union-attr, operator]
-        network.depth.load_imagenet(weights)  # type: ignore[union-attr, operator]
+        network.color.load_imagenet(weights)
+        network.depth.load_imagenet(weights)
     return network
 
 

@@ -37,7 +37,7 @@ def test_both_ways_label_and_are_scored(report) -> None:
 def test_what_it_leaves_behind(report) -> None:
     result, out, _ = report
     strip = cv2.imread(str(out / "overlay.png"))
-    assert strip.shape == (240, 320 * demo.STRIP, 3)
+    assert strip.shape == (3 * 240, 320 * demo.STRIP, 3)
     video = cv2.VideoCapture(str(out / "overlay.mp4"))
     assert abs(video.get(cv2.CAP_PROP_FRAME_COUNT) - result["one_process"]["masks"]) <= 3
     topics = {topic.name for topic in BagReader(out / "run.mcap").topics}

@@ -2,7 +2,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from scene_understanding.nodes.parameters import (
     NoParameters,
@@ -80,6 +80,7 @@ def test_only_runtime_parameters_change_later() -> None:
         replaced(parameters, {"nothing": 1})
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.integers(32, 4096), st.booleans(), st.lists(st.text(max_size=9), max_size=4))
 def test_values_survive_the_way_through_a_mapping(threshold: float, width: int, flip: bool, classes: list) -> None:
     parameters = Parameters(threshold=threshold, width=width, flip=flip, classes=tuple(classes))
@@ -141,6 +142,7 @@ def test_a_bad_parameter_file_is_one_clear_line(tmp_path: Path, content: bytes |
     assert said in str(error.value) and str(path) in str(error.value) and "\n" not in str(error.value)
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False), st.sampled_from(["{!r}", "{:e}", "{:g}"]))
 def test_numbers_as_they_are_usually_written(value: float, form: str) -> None:
     text = form.format(value)

@@ -19,8 +19,10 @@ from scene_understanding.nodes.segmentation import Parameters, SegmentationNode
 
 CAMERA = PinholeCamera(320, 240, 277.0, 277.0, 159.5, 119.5)
 IMAGE, COMPRESSED, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo"
-OUTPUTS = {name: t for name, t in (("mask", IMAGE), ("confidence", IMAGE), ("points", "sensor_msgs/msg/PointCloud2"),
-                                   ("overlay", IMAGE), ("label_info", "vision_msgs/msg/LabelInfo"))}  # fmt: skip
+OUTPUTS = {
+    "mask": IMAGE, "confidence": IMAGE, "points": "sensor_msgs/msg/PointCloud2", "overlay": IMAGE,
+    "label_info": "vision_msgs/msg/LabelInfo",
+}  # fmt: skip
 
 
 class Rig:
@@ -133,7 +135,9 @@ def test_raw_images_go_through_their_lens() -> None:
 
     xyz = point_cloud2_to_cloud(rig.heard["points"][0]).xyz
     for v, u in ((0, 0), (120, 160), (200, 300)):
-        (pixel,) = cv2.projectPoints(xyz[v, u][None].astype(np.float64), np.zeros(3), np.zeros(3), CAMERA.matrix, info.d)[0]
+        (pixel,) = cv2.projectPoints(
+            xyz[v, u][None].astype(np.float64), np.zeros(3), np.zeros(3), CAMERA.matrix, info.d
+        )[0]
         np.testing.assert_allclose(pixel[0], (u, v), atol=0.01)
 
 
