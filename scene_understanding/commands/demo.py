@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -45,9 +44,7 @@ PICTURED = ("/rgb/image_rect_color", "/segmentation/overlay", "/ground_truth/mas
 SPEED = ("masks", "fps", "latency_p50_ms", "latency_p95_ms", "drops", "miou")
 
 
-def run(
-    seed: int = SEED, seconds: float = 40.0, out: str | Path = "out/demo", host: str = "both", progress: bool = True
-) -> dict[str, Any]:
+def run(seed: int = SEED, seconds: float = 40.0, out: str | Path = "out/demo", host: str = "both") -> dict[str, Any]:
     """Runs the demo.
 
     Args:
@@ -62,17 +59,18 @@ def run(
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    say: Callable[[str], None] = (
-        (lambda text: print(text, file=sys.stderr, flush=True)) if progress else lambda text: None
-    )
     result: dict[str, Any] = {"seed": seed, "seconds": seconds, "out": str(folder)}
     if host in ("two", "both"):
-        say(f"two processes over DDS, building {seed}, {seconds:g} s ...")
+        _say(f"two processes over DDS, building {seed}, {seconds:g} s ...")
         result["two_processes"] = two_processes(seed, seconds)
     if host in ("one", "both"):
-        say(f"one process, building {seed}, {seconds:g} s ...")
+        _say(f"one process, building {seed}, {seconds:g} s ...")
         result["one_process"] = one_process(seed, seconds, folder)
     return {**(result.get("one_process") or result["two_processes"]), **result}
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def two_processes(seed: int, seconds: float) -> dict[str, Any]:
