@@ -79,6 +79,40 @@ def demo(
 
 
 @app.command()
+def simulate(
+    context: typer.Context,
+    out: Annotated[
+        Path | None, typer.Option(metavar="OUT.mcap", help="write a bag as fast as it goes (default: live over DDS)")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="of the building; same as -p seed:=N")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="of simulated time for a bag (30 unless told); live: stop after so long")
+    ] = None,
+    remap: Remap = None,
+    param: Param = None,
+    params_file: ParamsFile = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """A robot in the embedded world: camera, depth, LiDAR, odometry, and the ground truth of all of it.
+
+    Example: scene-understanding simulate --seed 7 --seconds 60 --out building7.mcap
+    """
+    from scene_understanding.commands import live, simulate as module
+
+    seeds = [] if seed is None else [f"seed:={seed}"]
+    arguments = _arguments(context, remap, [*(param or ()), *seeds], params_file)
+    with results(as_json) as emit:
+        if out is None:
+            report = live.run_dds(["simulator"], arguments, seconds)
+            emit(report, live.statistics_table(report["nodes"]))
+        else:
+            wish = module.Simulation(out, 30.0 if seconds is None else seconds, arguments, force)
+            report = module.simulate(wish)
+            emit(report, module.text(report))
+
+
+@app.command()
 def run(
     context: typer.Context,
     nodes: Annotated[list[str], typer.Argument(metavar="NODE...", help="segmentation, simulator")],
@@ -234,7 +268,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 0
+        code = 1
     sys.exit(code)
 
 

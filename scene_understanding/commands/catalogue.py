@@ -14,6 +14,7 @@ from scene_understanding.nodes.parameters import ParameterDescription, describe
 
 NODES = {
     "segmentation": "scene_understanding.nodes.segmentation:SegmentationNode",
+    "segmentation_score": "scene_understanding.nodes.segmentation_score:SegmentationScoreNode",
     "simulator": "scene_understanding.nodes.simulator:SimulatorNode",
 }
 
@@ -82,7 +83,7 @@ def parameter_file(name: str) -> str:
 def _allowed(p: ParameterDescription) -> str:
     if p.choices is not None:
         return ", ".join(map(str, p.choices))
-    return f"{p.bounds[0]:g} to {p.bounds[1]:g}" if p.bounds else ""
+    return " to ".join(str(b) if isinstance(b, int) else f"{b:g}" for b in p.bounds or ())
 
 
 def _literal(value: Any) -> str:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from scene_understanding.commands.catalogue import node_type
 from scene_understanding.commands.output import CommandError, table
 from scene_understanding.hosts.names import RosArguments
+from scene_understanding.nodes.node import Node
+
+POLL = 0.2
+"""Seconds between looks at whether somebody else has shut ROS down."""
 
 
 def run_dds(nodes: Sequence[str], arguments: RosArguments, seconds: float | None = None) -> dict[str, Any]:
@@ -23,15 +28,45 @@ def run_dds(nodes: Sequence[str], arguments: RosArguments, seconds: float | None
     """
     from scene_understanding.hosts.dds_host import DdsHost
 
+    types = _types(nodes, seconds)
+    with stop_signals() as stop, DdsHost() as host:
+        runners = [host.add(found, arguments) for found in types]
+        _announce(runner.names.fully_qualified for runner in runners)
+        stop.wait(seconds)
+        return {"nodes": {runner.names.fully_qualified: runner.statistics() for runner in runners}}
+
+
+def run_ros2(nodes: Sequence[str], arguments: RosArguments, seconds: float | None = None) -> dict[str, Any]:
+    """As `run_dds`, as lifecycle nodes of a ROS 2 that is installed and sourced.
+
+    Raises:
+        CommandError: as `run_dds`, or there is no rclpy.
+        NamingError, ParameterError, ConfigurationError: the nodes cannot run.
+    """
+    types = _types(nodes, seconds)
+    try:
+        from scene_understanding.hosts.ros2_host import Ros2Host, ros_arguments
+    except ModuleNotFoundError as error:
+        raise CommandError(f"the ros2 host needs the module {error.name}: source the setup.bash of ROS 2") from error
+    with stop_signals() as stop, Ros2Host(ros_arguments(arguments)) as host:
+        running = [host.add(found) for found in types]
+        _announce(node.names.fully_qualified for node in running)
+        end = None if seconds is None else time.monotonic() + seconds
+        while not host.stopped.is_set() and (end is None or time.monotonic() < end):
+            if stop.wait(POLL if end is None else min(POLL, max(0.0, end - time.monotonic()))):
+                break
+        return {"nodes": {node.names.fully_qualified: figures for node in running if (figures := node.statistics())}}
+
+
+def _types(nodes: Sequence[str], seconds: float | None) -> list[type[Node]]:
     check_seconds(seconds)
     if len(set(nodes)) != len(nodes):
         raise CommandError("a node is named twice; run the second in a process of its own with -r __node:=other")
-    types = [node_type(name) for name in nodes]
-    with stop_signals() as stop, DdsHost() as host:
-        runners = [host.add(found, arguments) for found in types]
-        print("running:", ", ".join(r.names.fully_qualified for r in runners), file=sys.stderr, flush=True)
-        stop.wait(seconds)
-        return {"nodes": {r.names.fully_qualified: r.statistics() for r in runners}}
+    return [node_type(name) for name in nodes]
+
+
+def _announce(names: Iterable[str]) -> None:
+    print("running:", ", ".join(names), file=sys.stderr, flush=True)
 
 
 @contextmanager

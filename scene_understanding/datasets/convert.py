@@ -1,6 +1,6 @@
 """RGB-D datasets as the messages that a robot's camera would send, for bags.
 
-Frames: map -> camera_link (/tf, a pose a frame) -> camera_color_optical_frame (/tf_static).
+Frames: map -> camera_link (/tf, a pose a frame) -> camera_optical_frame (/tf_static).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scene_understanding.messages.label_info import label_set_to_label_info
 from scene_understanding.messages.transforms import tf_message
 from scene_understanding.messages.types import Header, Image
 
-MAP, BODY, OPTICAL = "map", "camera_link", "camera_color_optical_frame"
+MAP, BODY, OPTICAL = "map", "camera_link", "camera_optical_frame"
 START_NS = 1_700_000_000_000_000_000
 """Stamp of the first frame: the datasets have none of their own, so conversions are the same every time."""
 
@@ -54,8 +54,8 @@ def open_dataset(source: str, split: str | None = None) -> tuple[RgbdDataset, fl
     Raises:
         DatasetError: an unknown format, or a folder that is not such a dataset.
     """
-    name, colon, folder = source.partition(":")
-    if not colon or name not in FORMATS:
+    name, _, folder = source.partition(":")
+    if not folder or name not in FORMATS:
         raise DatasetError(f"'{source}' is not FORMAT:FOLDER; formats are {', '.join(FORMATS)}")
     if name == "nyuv2":
         return NYUv2Folder(folder, split or "train"), FORMATS[name][1]
