@@ -72,7 +72,7 @@ class Health:
         statistics = runner.statistics()
         rates = self._rates(statistics)
         level, message = self._judgement(rates["sets and ticks"])
-        values = {"rates_hz": rates, **statistics}
+        values = {"state": runner.state, "rates_hz": rates, **statistics}
         return diagnostic_status(runner.names.fully_qualified, level, message, _flat(values))
 
     def _rates(self, statistics: dict[str, Any]) -> dict[str, float]:
@@ -96,13 +96,14 @@ class Health:
             return Level.WARN, f"refused: {figures.last_refusal}"
         if now - trouble.latest_warning < RECENT and figures.last_warning:
             return Level.WARN, figures.last_warning
-        return Level.OK, f"{rate:.1f} Hz"
+        state = self._runner.state
+        return Level.OK, f"{rate:.1f} Hz" if state == "active" else state
 
     def _silence(self) -> str:
         """Why nothing has gone through for `SILENT_AFTER`; logged when it becomes another reason."""
         runner = self._runner
         idle = time.monotonic() - runner.figures.last_success
-        if not runner.active or not runner.inbox.triggers or runner.working or idle < silence.SILENT_AFTER:
+        if runner.state != "active" or not runner.inbox.triggers or runner.working or idle < silence.SILENT_AFTER:
             self._explained = []
             return ""
         lines = silence.explain(runner)

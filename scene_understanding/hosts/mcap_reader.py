@@ -54,6 +54,7 @@ class McapReader:
         self._channels: dict[int, mcap.Channel] = {}
         self._pieces: list[_Piece] = []
         self._finished = False
+        self._counts: Counter[int] = Counter()
         try:
             self._scan()
             if not self._finished or not self._channels:
@@ -107,6 +108,10 @@ class McapReader:
             profile = mcap.Fields(self._read(content, end - content)).text()
             if profile not in ("ros2", ""):
                 raise BagError(f"{self.path} is an MCAP file of profile '{profile}'; expected ros2")
+        elif opcode == mcap.STATISTICS:
+            fields = mcap.Fields(self._read(content, end - content))
+            fields.take(42)  # totals and times
+            self._counts = Counter(dict(struct.iter_unpack("<HQ", fields.blob())))
         elif opcode == mcap.FOOTER:
             self._finished = True
 
@@ -174,7 +179,7 @@ class McapReader:
                 del self.losses[losses:]  # they are told when the chunk is read for its messages
 
     def _topics(self) -> list[Topic]:
-        counts: Counter[int] = sum((piece.counts for piece in self._pieces), Counter())
+        counts: Counter[int] = sum((piece.counts for piece in self._pieces), Counter()) or self._counts
         topics = []
         for channel in self._channels.values():
             schema = self._schemas.get(channel.schema, mcap.Schema(0, "", "", b""))

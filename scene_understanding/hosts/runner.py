@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from scene_understanding.geometry.transform_buffer import TransformError
 from scene_understanding.hosts.bus import Bus, BusPublisher, BusSubscription, Delivery
@@ -39,7 +39,7 @@ class NodeRunner:
     Attributes:
         names: the node's own name and the resolver of its topics.
         parameters: get, set, describe and list.
-        active: between `activate` and `deactivate`.
+        state: where in the lifecycle it is.
         working: the thread of the node is busy.
     """
 
@@ -80,8 +80,9 @@ class NodeRunner:
         self._condition = threading.Condition()
         self._commands: deque[Callable[[], None]] = deque()
         self._worker: threading.Thread | None = None
-        self.active = self.working = False
-        self._configured = self._stopping = self._reset_due = self._ticked = False
+        self.state: Literal["unconfigured", "configuring", "inactive", "active"] = "unconfigured"
+        self.working = False
+        self._stopping = self._reset_due = self._ticked = False
         self._next_tick_ns: int | None = None
 
     @classmethod
@@ -111,19 +112,20 @@ class NodeRunner:
         Raises:
             ConfigurationError: the node cannot work.
         """
-        self.health.start()
-        for output, (topic, msgtype, qos) in zip(self.node.outputs, self.published, strict=True):
-            self._publishers[output.name] = self.bus.advertise(topic, msgtype, qos, self.names.fully_qualified)
+        self.state = "configuring"
         try:
+            self.health.start()
+            for output, (topic, msgtype, qos) in zip(self.node.outputs, self.published, strict=True):
+                self._publishers[output.name] = self.bus.advertise(topic, msgtype, qos, self.names.fully_qualified)
             self.node.configure(self.context)
         except BaseException:
             self._withdraw()
             raise
-        self._configured = True
+        self.state = "inactive"
 
     def activate(self) -> None:
         """Subscribes and begins to work."""
-        self._stopping, self.active, self._next_tick_ns = False, True, None
+        self.state, self._stopping, self._next_tick_ns = "active", False, None
         self.figures.last_success = time.monotonic()
         if not self.inline:
             self.transforms.wait_up_to(TRANSFORM_WAIT)
@@ -148,23 +150,25 @@ class NodeRunner:
             self._condition.notify_all()
         if self._worker is not None:
             self._worker.join()
+        with self._condition:
             self._worker = None
-        while self._commands:
-            self._commands.popleft()()
-        self.inbox.clear()
-        self.active = False
+            commands = list(self._commands)
+            self._commands.clear()
+            self.inbox.clear()
+        for command in commands:
+            command()
+        self.state = "inactive"
 
     def cleanup(self) -> None:
         """Frees what `configure` acquired."""
-        self._configured = False
-        self.node.close()
+        self._survives(self.node.close)
         self._withdraw()
 
     def close(self) -> None:
         """From any state; joins every thread."""
-        if self.active:
+        if self.state == "active":
             self.deactivate()
-        if self._configured:
+        if self.state == "inactive":
             self.cleanup()
 
     def __enter__(self) -> NodeRunner:
@@ -178,6 +182,7 @@ class NodeRunner:
         for publisher in self._publishers.values():
             publisher.close()
         self._publishers.clear()
+        self.state = "unconfigured"
 
     def _subscribe(self) -> None:
         callbacks: list[Callable[[Delivery], None]] = [partial(self._arrive, i.name) for i in self.inbox.inputs]
@@ -369,13 +374,14 @@ class NodeRunner:
             self.figures.published_one(name)
 
     def _between_sets(self, work: Callable[[], None]) -> None:
-        if self._worker is None:
-            work()
-            return
         done: Future[None] = Future()
         with self._condition:
-            self._commands.append(partial(_fulfil, done, work))
-            self._condition.notify_all()
+            has_thread = self._worker is not None
+            if has_thread:
+                self._commands.append(partial(_fulfil, done, work))
+                self._condition.notify_all()
+        if not has_thread:
+            _fulfil(done, work)
         done.result()
 
     # Ticks: by the node's clock, or by the monotonic one where that is wall time

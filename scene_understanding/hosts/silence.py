@@ -29,6 +29,7 @@ def explain(runner: NodeRunner, quiet_after: float = SILENT_AFTER) -> list[str]:
         waits = i.required and (i in missing or not i.latched)
         if waits and (not heard.count or heard.last < since):
             lines.append(_unheard(runner, i, heard))
+    lines += _transforms(runner)
     lines += [line for trigger in runner.inbox.triggers for line in _unmatched(runner, trigger, since)]
     if not lines and runner.figures.last_refusal:
         lines.append(f"messages come but are refused: {runner.figures.last_refusal}")
@@ -39,6 +40,14 @@ def _clock(runner: NodeRunner) -> list[str]:
     if isinstance(runner.clock, SimulatedClock) and runner.clock.now_ns == 0 and not runner.node.drives_clock:
         return ["use_sim_time is set but nothing has come on /clock"]
     return []
+
+
+def _transforms(runner: NodeRunner) -> list[str]:
+    if not runner.node.uses_transforms or runner.transforms.heard:
+        return []
+    publishers = runner.bus.publishers(runner.tf_topic) + runner.bus.publishers(runner.tf_static_topic)
+    why = f"published by {_who(publishers[0])}, but nothing has come" if publishers else "no publisher"
+    return [f"transforms ({runner.tf_topic}, {runner.tf_static_topic}): {why}"]
 
 
 def _unheard(runner: NodeRunner, i: Input, heard: Heard) -> str:

@@ -51,7 +51,10 @@ class Input:
 
 @dataclass(frozen=True)
 class Synchronised:
-    """Inputs whose header stamps must match: exactly (slop 0) or within `slop` seconds. Triggers as one set."""
+    """Inputs whose header stamps must match: exactly (slop 0) or within `slop` seconds. Triggers as one set.
+
+    An input that is not required is waited for only while it is alive: heard of within the last second of stamps.
+    """
 
     inputs: tuple[Input, ...]
     slop: float = 0.0
@@ -131,6 +134,8 @@ class Node:
 
     def process(self, messages: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
         """One set of messages by input name (the trigger and the latched inputs) to messages by output name.
+
+        Other nodes of the process hold the same objects: change no message that came, nor one that was returned.
 
         Raises:
             InputError: the messages cannot be used; TransformError likewise.

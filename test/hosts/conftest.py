@@ -8,10 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from scene_understanding.hosts.bus import Bus
 from scene_understanding.hosts.transport import Endpoint
 from scene_understanding.nodes.node import RELIABLE, QoS
+
+
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
 
 
 class Wire:

@@ -327,6 +327,45 @@ def test_killed_at_any_moment_nothing_written_is_lost(tmp_path: Path) -> None:
         assert len(read) >= written[-1], f"the last one told as written is {written[-1]}"
 
 
+class Disk:
+    """Stands before a file and keeps every single write, as the operating system gets it."""
+
+    def __init__(self, file) -> None:
+        self.file, self.writes, self.closed = file, [], False
+
+    def write(self, data) -> int:
+        self.writes.append((self.file.tell(), bytes(data)))
+        return self.file.write(data)
+
+    def seek(self, position: int) -> int:
+        return self.file.seek(position)
+
+    def close(self) -> None:
+        self.closed = True
+        self.file.close()
+
+
+def test_killed_after_any_single_write_it_is_complete(tmp_path: Path) -> None:
+    writer = McapWriter(tmp_path / "bag.mcap")
+    header = (tmp_path / "bag.mcap").read_bytes()
+    disk = writer._file = Disk(writer._file)
+    number = writer.add_topic("/text", STRING)
+    finished = []
+    for i in range(25):
+        writer.write(number, i * SECOND // 5, serialize(String(data=str(i))))
+        finished.append(len(disk.writes))
+    writer.close()
+    content = bytearray(header)
+    for done, (position, data) in enumerate(disk.writes):
+        content[position : position + len(data)] = data
+        (tmp_path / "killed.mcap").write_bytes(content)
+        with BagReader(tmp_path / "killed.mcap") as reader:
+            read = [int(deserialize(m.data, STRING).data) for m in reader.messages()]
+            assert all(loss.messages is None for loss in reader.losses)
+        assert read == list(range(sum(done + 1 >= end for end in finished)))
+    assert content == (tmp_path / "bag.mcap").read_bytes()
+
+
 def test_recorder_writes_what_is_published_with_the_time_of_its_clock(tmp_path: Path) -> None:
     bus, clock = Bus(), SimulatedClock()
     publisher = bus.advertise("/text", STRING, LATCHED, "/n")

@@ -236,8 +236,10 @@ def test_lifecycle(buses, listen, until) -> None:
     runner.activate()
     say(there, "three")
     until(lambda: len(heard) == 3)
+    assert runner.state == "active"
     runner.close()
     runner.close()
+    assert runner.state == "unconfigured"
     assert [m.data for m in heard] == ["one!", "two!", "three!"]
     assert runner.node.did == ["configure", "close", "configure", "close"]
     assert here.transport.writers == [] and here.transport.readers == []
@@ -267,6 +269,26 @@ def test_parameters_while_it_runs(bus: Bus, listen, until) -> None:
             with pytest.raises(ParameterError, match=said):
                 service.set(values)
         assert service.get()["suffix"] == "?"
+
+
+def test_parameters_set_while_it_stops_and_starts(bus: Bus) -> None:
+    runner = NodeRunner(Echo(), bus)
+    runner.configure()
+    done = threading.Event()
+
+    def set_all() -> None:
+        for i in range(200):
+            runner.parameters.set({"suffix": str(i)})
+        done.set()
+
+    setter = threading.Thread(target=set_all)
+    setter.start()
+    while not done.is_set():
+        runner.activate()
+        runner.deactivate()
+    setter.join(5)
+    assert not setter.is_alive() and runner.node.parameters.suffix == "199"
+    runner.close()
 
 
 class Picky(Echo):

@@ -126,6 +126,19 @@ def test_stamps_that_never_match_and_a_missing_calibration(start) -> None:
     assert explain(runner)[1].endswith("(skew 0.500 s); stamps went backwards 1 times")
 
 
+class Mapper(Viewer):
+    name = "mapper"
+    uses_transforms = True
+
+
+def test_no_transforms(start, buses) -> None:
+    here, there = buses
+    runner = start(Mapper, here)
+    assert explain(runner)[1:] == ["transforms (/tf, /tf_static): no publisher"]
+    there.advertise("/tf", "tf2_msgs/msg/TFMessage", RELIABLE, "/odometry")
+    assert explain(runner)[1:] == ["transforms (/tf, /tf_static): published by /odometry, but nothing has come"]
+
+
 def test_no_time(start) -> None:
     lines = explain(start(Viewer, Bus(), use_sim_time="true"))
     assert lines[0] == "use_sim_time is set but nothing has come on /clock"
