@@ -158,10 +158,10 @@ class Person:
         local = [_blob(size, roundness) for size, roundness, _ in blobs]
         local += [_bone(float(n), a, b) for n, (a, b, _) in zip(lengths, bones, strict=True)]
         vertices, normals, stretch = zip(*local, strict=True)
-        count, pieces = _SPHERE[1.0].triangles, len(local)
-        triangles = (count + np.arange(pieces)[:, None, None] * len(vertices[0])).reshape(-1, 3).astype(np.int32)
+        first = np.arange(len(local))[:, None, None] * len(vertices[0])
+        triangles = (_SPHERE_CORNERS + first).reshape(-1, 3).astype(np.int32)
         uv = np.concatenate([_SPHERE[1.0].uv * np.float32(s) for s in stretch])
-        material = np.repeat([piece[-1] for piece in (*blobs, *bones)], len(count)).astype(np.int32)
+        material = np.repeat([piece[-1] for piece in (*blobs, *bones)], len(_SPHERE_CORNERS)).astype(np.int32)
         return _Body(np.stack(vertices), np.stack(normals), triangles, uv, material)
 
     def _blobs(self) -> list[tuple[tuple[float, float, float], float, int]]:
