@@ -14,7 +14,6 @@ from scene_understanding.hosts.bus import Bus
 from scene_understanding.hosts.transport import Endpoint
 from scene_understanding.nodes.node import RELIABLE, QoS
 
-
 settings.register_profile("busy machine", deadline=None)
 settings.load_profile("busy machine")
 
