@@ -63,7 +63,7 @@ class Processes(str, Enum):
 @app.command()
 def demo(
     seed: Annotated[int, typer.Option(help="of the building; the shipped network has not seen it")] = 5,
-    seconds: Annotated[float, typer.Option(help="of driving, in each of the two ways")] = 40.0,
+    seconds: Annotated[float, typer.Option(help="of driving, in each of the two ways")] = 45.0,
     out: Annotated[Path, typer.Option(help="folder for run.mcap and the overlay images")] = Path("out/demo"),
     host: Annotated[Processes, typer.Option(help="processes: two over DDS, one, or first two and then one")] = (
         Processes.both

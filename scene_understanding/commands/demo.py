@@ -34,6 +34,10 @@ from scene_understanding.nodes.segmentation_score import SegmentationScoreNode
 from scene_understanding.nodes.simulator import SimulatorNode
 
 SEED = 5
+DRIVE = ("rate:=5.0", "speed:=2.5")
+"""Of the simulator: twelve pictures a second, and a drive long enough to come through most rooms."""
+CLOUD, CLOUD_PERIOD = "sensor_msgs/msg/PointCloud2", 1.0
+"""Clouds make up most of a recording; of each topic one in so many simulated seconds is kept."""
 STRIP = 6
 """Pictures in the strip."""
 START_UP = 30.0
@@ -44,7 +48,7 @@ PICTURED = ("/rgb/image_rect_color", "/segmentation/overlay", "/ground_truth/mas
 SPEED = ("masks", "fps", "latency_p50_ms", "latency_p95_ms", "drops", "miou")
 
 
-def run(seed: int = SEED, seconds: float = 40.0, out: str | Path = "out/demo", host: str = "both") -> dict[str, Any]:
+def run(seed: int = SEED, seconds: float = 45.0, out: str | Path = "out/demo", host: str = "both") -> dict[str, Any]:
     """Runs the demo.
 
     Args:
@@ -95,7 +99,8 @@ def two_processes(seed: int, seconds: float) -> dict[str, Any]:
 @contextmanager
 def simulator_process(seed: int):  # type: ignore[no-untyped-def]
     """The simulator node in a process of its own, ended at the end of the block."""
-    command = [sys.executable, "-m", "scene_understanding.cli", "run", "simulator", "--ros-args", "-p", f"seed:={seed}"]
+    words = [word for value in (f"seed:={seed}", *DRIVE) for word in ("-p", value)]
+    command = [sys.executable, "-m", "scene_understanding.cli", "run", "simulator", "--ros-args", *words]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         yield child
@@ -111,7 +116,7 @@ def simulator_process(seed: int):  # type: ignore[no-untyped-def]
 def one_process(seed: int, seconds: float, folder: Path) -> dict[str, Any]:
     """All nodes on one bus; outputs recorded to run.mcap, overlays to a video and a strip of pictures."""
     bus = Bus()
-    with NodeRunner.create(SimulatorNode, bus, arguments(f"seed:={seed}")) as simulator:
+    with NodeRunner.create(SimulatorNode, bus, arguments(f"seed:={seed}", *DRIVE)) as simulator:
         segmentation = NodeRunner.create(SegmentationNode, bus, arguments("use_sim_time:=true"))
         score = NodeRunner.create(SegmentationScoreNode, bus, arguments("use_sim_time:=true"))
         with segmentation, score, Recorder(bus, folder / "run.mcap", simulator.clock, overwrite=True) as recorder:
@@ -121,7 +126,7 @@ def one_process(seed: int, seconds: float, folder: Path) -> dict[str, Any]:
             for runner in (segmentation, score, simulator):
                 runner.configure()
             for runner in (simulator, segmentation):
-                recorder.add_outputs(runner)
+                recorder.add_outputs(runner, {CLOUD: CLOUD_PERIOD})
             for runner in (segmentation, score, simulator):
                 runner.activate()
             time.sleep(seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,35 +44,44 @@ class Recorder:
         self._writer = McapWriter(path, overwrite)
         self._subscriptions: dict[tuple[str, str], BusSubscription] = {}
         self._broken = False
+        self._last_ns: dict[int, int] = {}
 
     @property
     def path(self) -> Path:
         return self._writer.path
 
-    def add(self, topic: str, msgtype: str, qos: QoS, definition: str | None = None) -> None:
-        """Records an absolute topic from now on; `qos` is both asked of the publishers and written as theirs."""
+    def add(self, topic: str, msgtype: str, qos: QoS, definition: str | None = None, *, period: float = 0.0) -> None:
+        """Records an absolute topic from now on; `qos` is both asked of the publishers and written as theirs.
+
+        Args:
+            period: seconds of the clock that pass at least between two recorded messages; 0 records all.
+        """
         if (topic, msgtype) in self._subscriptions:
             return
         number = self._writer.add_topic(topic, msgtype, (qos,), definition)
-        callback = partial(self._write, topic, number)
+        callback = partial(self._write, topic, number, round(period * 1e9))
         self._subscriptions[topic, msgtype] = self._bus.subscribe(topic, msgtype, qos, "", callback)
 
-    def add_outputs(self, runner: NodeRunner) -> None:
-        """Records what a node publishes, without its diagnostics."""
+    def add_outputs(self, runner: NodeRunner, periods: Mapping[str, float] | None = None) -> None:
+        """Records what a node publishes, without its diagnostics; `periods` as in `add`, by type of message."""
         for topic, msgtype, qos in runner.published:
-            self.add(topic, msgtype, qos)
+            self.add(topic, msgtype, qos, period=(periods or {}).get(msgtype, 0.0))
 
     def add_inputs(self, runner: NodeRunner) -> None:
         """Records what a node listens to, /tf and /tf_static and /clock among it."""
         for topic, msgtype, qos in runner.subscribed:
             self.add(topic, msgtype, qos)
 
-    def _write(self, topic: str, number: int, delivery: Delivery) -> None:
+    def _write(self, topic: str, number: int, period_ns: int, delivery: Delivery) -> None:
         if self._broken:
             self.lost += 1
             return
+        now_ns = self._clock.now_ns
+        if 0 <= now_ns - self._last_ns.get(number, -period_ns) < period_ns:
+            return
+        self._last_ns[number] = now_ns
         try:
-            self._writer.write(number, self._clock.now_ns, delivery.data())
+            self._writer.write(number, now_ns, delivery.data())
         except OSError as error:
             self._broken = True
             self.lost += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,8 @@ IMAGE, ODOMETRY = "sensor_msgs/msg/Image", "nav_msgs/msg/Odometry"
 MAP, ODOM, BASE, CAMERA, LIDAR = "map", "odom", "base_link", "camera_optical_frame", "lidar"
 START_NS = 1_000_000_000
 """Simulated time of the first tick; zero means "no time yet" in ROS."""
+CONTROL_PERIOD = 0.05
+"""Longest step of the driver and the wheels, seconds; between two pictures there may be several."""
 COMMAND_TIMEOUT = 0.5
 """Seconds after which a velocity command is no longer followed, as in the drivers of real bases."""
 
@@ -106,27 +109,26 @@ class SimulatorNode(Node):
 
     def tick(self, context: Context) -> Mapping[str, Any]:
         self._time_ns += round(self._step * 1e9)
-        command = self._next_command()
-        looked_at = any(context.wanted(name) for name in ("color", "depth", "points", *TRUTH_OF_CAMERA))
-        with context.stage("simulate"):
-            if not looked_at:
-                self._simulator.advance(self._step, command)
-            else:
-                observation = self._simulator.step(self._step, command)
-        with context.stage("encode"):
-            out = self._always()
-            if looked_at:
-                out |= self._seen(observation, context)
+        parts = ceil(self._step / CONTROL_PERIOD)
+        with context.stage("drive"):
+            for _ in range(parts):
+                self._simulator.advance(self._step / parts, self._next_command(self._step / parts))
         context.report(collisions=self._simulator.robot.collisions)
+        out = self._always()
+        if any(context.wanted(name) for name in ("color", "depth", "points", *TRUTH_OF_CAMERA)):
+            with context.stage("render"):
+                observation = self._simulator.observe()
+            with context.stage("encode"):
+                out |= self._seen(observation, context)
         return out
 
-    def _next_command(self) -> Command:
+    def _next_command(self, dt: float) -> Command:
         if (self._time_ns - self._command_ns) * 1e-9 <= COMMAND_TIMEOUT:
             return self._command
         if not self.parameters.wander:
             return Command()
         simulator = self._simulator
-        return self._wander.command(simulator.robot.map_from_base, simulator.crowd.places(), self._step)
+        return self._wander.command(simulator.robot.map_from_base, simulator.crowd.places(), dt)
 
     def _always(self) -> dict[str, Any]:
         """Clock, transforms and odometry; with the first tick also what is latched. The clock goes first."""

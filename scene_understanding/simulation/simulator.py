@@ -130,6 +130,7 @@ class EmbeddedSimulator:
         self.robot = Robot(self.world.grid, self.world.start, self._limits)
         self.crowd = Crowd(self.world.people)
         self._odometry = WheelOdometry(self._odometry_noise, self._seed)
+        self._before = self.robot.map_from_base  # when the LiDAR's revolution began
 
     @property
     def time_ns(self) -> int:
@@ -143,13 +144,12 @@ class EmbeddedSimulator:
     def reset(self) -> Observation:
         """Back to the beginning."""
         self._restart()
-        return self._observe(self.robot.map_from_base)
+        return self.observe()
 
     def step(self, dt: float, command: Command) -> Observation:
         """Let `dt` seconds go by while the robot follows `command`, then look."""
-        before = self.robot.map_from_base
         self.advance(dt, command)
-        return self._observe(before)
+        return self.observe()
 
     def advance(self, dt: float, command: Command) -> None:
         """Let `dt` seconds go by without looking.
@@ -161,13 +161,13 @@ class EmbeddedSimulator:
             raise ValueError(f"a step of {dt} s; it must be above 0")
         self._time_ns += round(dt * 1e9)
         self._index += 1
-        before = self.robot.map_from_base
+        before = self._before = self.robot.map_from_base
         self.crowd.advance(dt, before.translation[:2])
         self.robot.step(command, dt, self.crowd.places())
         self._odometry.update(before, self.robot.map_from_base)
 
-    def _observe(self, before: Pose) -> Observation:
-        """Read all sensors; `before` is map_from_base when the LiDAR's revolution began."""
+    def observe(self) -> Observation:
+        """Read all sensors."""
         map_from_base = self.robot.map_from_base
         pose = map_from_base @ self.base_from_camera
         frame = self._renderer.render(self._camera, pose, self.crowd.times)
@@ -175,11 +175,11 @@ class EmbeddedSimulator:
         return Observation(
             self._time_ns, rgb, depth, frame, self._camera, map_from_base, self._odometry.odom_from_base,
             self.base_from_camera, people_truth(self.crowd, frame, self._camera, pose),
-            self.robot.collisions, self._scan(before), None if self._lidar is None else self.base_from_lidar,
+            self.robot.collisions, self._scan(), None if self._lidar is None else self.base_from_lidar,
         )  # fmt: skip
 
-    def _scan(self, before: Pose) -> LidarScan | None:
+    def _scan(self) -> LidarScan | None:
         if self._lidar is None:
             return None
-        start, end = (pose @ self.base_from_lidar for pose in (before, self.robot.map_from_base))
+        start, end = (pose @ self.base_from_lidar for pose in (self._before, self.robot.map_from_base))
         return self._lidar.scan(self._renderer, start, self.crowd.times, end, self._seed, self._index)

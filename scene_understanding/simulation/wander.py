@@ -1,4 +1,4 @@
-"""A driver that visits one room after the other, and waits for people."""
+"""A driver that visits one room after the other, looks around in each, and waits for people."""
 
 from __future__ import annotations
 
@@ -17,9 +17,15 @@ AHEAD = 0.35
 YIELD_DISTANCE, PATIENCE = 1.0, 3.0
 """Stop for a person this near ahead, metres; look for another way after so many seconds."""
 
+LOOK_SPEED = 0.9
+"""Of the turn on the spot with which it looks around, rad/s."""
+
 
 class Wander:
-    """Drives through a world for ever; the same seed and the same poses give the same commands."""
+    """Drives through a world for ever: always to the nearest of the rooms that it has been to least.
+
+    The same seed and the same poses give the same commands.
+    """
 
     def __init__(self, world: World, limits: RobotLimits, seed: int) -> None:
         self._world, self._limits = world, limits
@@ -27,10 +33,15 @@ class Wander:
         self._clearance = limits.radius + MARGIN
         self._way, self._next = np.zeros((0, 2)), 0
         self._waited = 0.0
+        self._visits = np.zeros(len(world.rooms), int)
+        self._to_turn, self._yaw = 0.0, 0.0
+        self._arrived = False
 
     def command(self, map_from_base: Pose, people: Float, dt: float) -> Command:
         """What to do for the next `dt` seconds; `people` (P, 2) stand on the map."""
         xy, yaw = map_from_base.translation[:2], map_from_base.yaw
+        if self._looks_around(yaw):
+            return Command(0.0, LOOK_SPEED)
         if self._next >= len(self._way) or self._waited > PATIENCE:
             self._plan(xy, people)
         bearing = self._bearing(xy)
@@ -47,21 +58,37 @@ class Wander:
         speed = self._limits.speed * min(1.0, 0.35 + 1.5 * room) * np.cos(error) ** 4
         return Command(float(min(speed, 0.1 + left)), turn)
 
+    def _looks_around(self, yaw: float) -> bool:
+        """Whether it is still turning; it does once at the end of every way."""
+        if self._next >= len(self._way) and not self._arrived:
+            self._arrived, self._to_turn = True, 2 * np.pi
+        else:
+            self._to_turn -= abs(float(np.angle(np.exp(1j * (yaw - self._yaw)))))
+        self._yaw = yaw
+        return self._to_turn > 0
+
     def _plan(self, xy: Float, people: Float) -> None:
-        """Choose a far point, mostly in another room, and a way to it around those who stand near."""
-        self._waited, self._next = 0.0, 1
+        """Choose the next room, a place in it, and a way there around those who stand near."""
+        self._waited, self._next, self._arrived = 0.0, 1, False
         near = people[np.linalg.norm(people - xy, axis=1) < 3.0]
         grid = self._world.grid.with_discs(near, PERSON_RADIUS + 0.03)
         clearance = min(self._clearance, float(grid.clearance_at(xy)) - 0.01)
-        for _ in range(20):
-            goal = self._world.sample_point(self._rng)
-            if np.linalg.norm(goal - xy) < 2.0 or grid.clearance_at(goal) <= self._clearance:
+        distances = [np.linalg.norm(room.polygon.mean(0) - xy) for room in self._world.rooms]
+        for index in np.lexsort((distances, self._visits)):
+            self._visits[index] += 1
+            goal = self._place_in(int(index))
+            if np.linalg.norm(goal - xy) < 0.5 or grid.clearance_at(goal) <= self._clearance:
                 continue
             way = grid.shortest_path(xy, goal, clearance)
             if way is not None:
                 self._way = way
                 return
         self._way = np.stack([xy, xy])
+
+    def _place_in(self, room: int) -> Float:
+        """(2,) a point of the room with much space around it."""
+        points = np.stack([self._world.sample_point(self._rng, room) for _ in range(8)])
+        return points[int(np.argmax(self._world.grid.clearance_at(points)))]
 
     def _bearing(self, xy: Float) -> float:
         """Heading to the point `AHEAD` of the nearest one on the way, corners not cut."""

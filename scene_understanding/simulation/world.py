@@ -79,10 +79,10 @@ class World:
         cell = self.grid.resolution**2
         return all(room.contains(self._standpoints).sum() * cell > 0.3 for room in self.rooms)
 
-    def sample_point(self, rng: Generator) -> NDArray[np.float64]:
-        """(2,) random free point that a robot can reach from the start; every room is as likely."""
-        room = self.rooms[int(rng.integers(len(self.rooms)))]
-        inside = self._standpoints[room.contains(self._standpoints)]
+    def sample_point(self, rng: Generator, room: int | None = None) -> NDArray[np.float64]:
+        """(2,) random free point that a robot can reach from the start: in `room`, else every room is as likely."""
+        index = int(rng.integers(len(self.rooms))) if room is None else room
+        inside = self._standpoints[self.rooms[index].contains(self._standpoints)]
         pool = inside if len(inside) else self._standpoints
         return pool[int(rng.integers(len(pool)))]
 

@@ -385,6 +385,18 @@ def test_recorder_writes_what_is_published_with_the_time_of_its_clock(tmp_path: 
         ]
 
 
+def test_recorder_can_keep_one_message_a_period(tmp_path: Path) -> None:
+    bus, clock = Bus(), SimulatedClock()
+    publisher = bus.advertise("/text", STRING, RELIABLE, "/n")
+    with Recorder(bus, tmp_path / "x.mcap", clock) as recorder:
+        recorder.add("/text", STRING, RELIABLE, period=1.0)
+        for tenth in (1, 5, 10, 11, 12, 30, 3, 4):  # the clock goes back once
+            clock.set(tenth * 10**8)
+            publisher.publish(String(data=str(tenth)))
+    with BagReader(tmp_path / "x.mcap") as reader:
+        assert {deserialize(m.data, STRING).data for m in reader.messages()} == {"1", "11", "30", "3"}
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_ends_the_recording_and_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     bus = Bus()

@@ -95,12 +95,11 @@ def test_lidar_sees_the_room_in_its_own_frame(rig: Rig) -> None:
 
 
 def test_people_are_where_the_camera_sees_them() -> None:
-    rig = Rig(Parameters(**SMALL), listen=("truth_people", "camera_info", "truth_depth"))
+    rig = Rig(Parameters(**{**SMALL, "seed": 5}), listen=("truth_people", "camera_info", "truth_depth"))
     rig.tick(60)
     seen = [people_to_arrays(m) for m in rig.heard["truth_people"]]
     index, people = max(enumerate(seen), key=lambda item: item[1].confidence.sum())
-    if not len(people):
-        pytest.skip("nobody came by in six seconds of this building")
+    assert len(people)
     camera = camera_info_to_camera(rig.heard["camera_info"][index]).rectified
     known = people.confidence > 0
     pixels, z = camera.project(people.points[known])
@@ -136,7 +135,7 @@ def test_nothing_is_rendered_for_nobody() -> None:
     rig = Rig(Parameters(**SMALL), listen=("clock", "tf"))
     rig.tick(3)
     assert set(rig.runner.statistics()["outputs"]) == {"clock", "tf", "odom", "truth_odom", "tf_static", "truth_labels"}
-    assert rig.runner.statistics()["stages"]["simulate"]["p50_ms"] < 20
+    assert "render" not in rig.runner.statistics()["stages"]
 
 
 def test_the_same_seed_gives_the_same_pixels() -> None:
