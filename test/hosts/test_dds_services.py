@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def message(kind: str, /, **fields: Any) -> Any:
     return message_type(kind)(**fields)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 8.0) -> bool:
+def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> bool:
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:
@@ -80,6 +81,8 @@ def start_host(*arguments: str, **options: Any) -> subprocess.Popen[str]:
 def domain() -> Iterator[None]:
     before = dict(os.environ)
     os.environ |= {"ROS_DOMAIN_ID": str(random.randint(1, 100)), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    tag = f"<Discovery><Tag>{uuid.uuid4()}</Tag></Discovery>"
+    os.environ["CYCLONEDDS_URI"] = f"<CycloneDDS><Domain>{tag}</Domain></CycloneDDS>"
     yield
     os.environ.clear()
     os.environ |= before
@@ -109,7 +112,7 @@ def call(transport: DdsTransport, camera: object) -> Iterator[Callable[..., Any]
     def call(name: str, **fields: Any) -> Any:
         service = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).strip("_")
         clients.append(Client(transport, f"{NODE}/{service}", f"rcl_interfaces/srv/{name}", "/test"))
-        return clients[-1].call(message(f"rcl_interfaces/srv/{name}_Request", **fields))
+        return clients[-1].call(message(f"rcl_interfaces/srv/{name}_Request", **fields), 20)
 
     yield call
     for client in clients:
@@ -176,7 +179,7 @@ def test_all_or_none(call):
 
 
 def test_the_node_is_known_by_name(transport, camera):
-    assert wait_until(lambda: transport.graph.nodes() == [NODE])
+    assert wait_until(lambda: NODE in transport.graph.nodes())
     assert {e.node for topic in (f"{NODE}/gain", "/rosout") for e in transport.publishers(topic)} == {NODE}
 
 
@@ -191,7 +194,7 @@ def test_services_answer_in_order_and_side_by_side(transport):
     def ask(number: int) -> None:
         for i in range(20):
             request = message(f"{SET_BOOL}_Request", data=(i + number) % 2 == 0)
-            answers[number].append(clients[number].call(request).success)
+            answers[number].append(clients[number].call(request, 20).success)
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(2)]
     for thread in threads:
@@ -258,7 +261,7 @@ def test_the_host_ends_cleanly(transport, number):
     name = f"/robot/ending{number}"
     assert wait_until(lambda: name in transport.graph.nodes())
     process.send_signal(number)
-    assert process.wait(8) == 0
+    assert process.wait(30) == 0
     assert process.stderr.read() == ""
     process.stderr.close()
     assert wait_until(lambda: name not in transport.graph.nodes())
@@ -274,5 +277,5 @@ def test_the_host_ends_cleanly(transport, number):
 )
 def test_the_host_says_what_is_wrong(arguments, line):
     process = start_host(*arguments)
-    _, errors = process.communicate(timeout=8)
+    _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors.strip()) == (1, line)
