@@ -1,9 +1,13 @@
-"""Views of the embedded world with labels, rendered once into memory-mapped arrays."""
+"""Views of the embedded world with labels, rendered once into memory-mapped arrays.
+
+There are two kinds: `random` ones, most of which look at some thing from near, every class as likely; and those of a
+`tour`, what a robot sees that drives from room to room: more walls, doors and far ends, fewer things.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 from multiprocessing import get_context
@@ -13,11 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from scene_understanding.geometry import PinholeCamera
+from scene_understanding.geometry import OPTICAL_FROM_BODY, PinholeCamera, Pose
 from scene_understanding.labels import mapping
 
 CAMERA = PinholeCamera(320, 240, 277.0, 277.0, 159.5, 119.5)
 """60 degrees wide, as an RGB-D camera of the PrimeSense kind."""
+
+TOUR, STEP = 150.0, 0.1
+"""Length of a tour and of a step of the driver, seconds."""
 
 
 class EmbeddedViews:
@@ -29,17 +36,20 @@ class EmbeddedViews:
     Args:
         folder: where the arrays lie or are rendered to; a folder made for other arguments is refused.
         seeds: buildings.
+        kind: `random` or `tour`.
     """
 
-    def __init__(self, folder: str | Path, seeds: Sequence[int], views: int) -> None:
+    def __init__(self, folder: str | Path, seeds: Sequence[int], views: int, kind: str = "random") -> None:
         self.folder = Path(folder)
-        wanted = {"seeds": list(seeds), "views": views}
+        wanted = {"seeds": list(seeds), "views": views, "kind": kind}
         done = self.folder / "done.json"
         if not done.exists():
-            self._render(seeds, views)
+            self._render(seeds, views, kind)
             done.write_text(json.dumps(wanted))
         elif json.loads(done.read_text()) != wanted:
-            raise ValueError(f"{self.folder} holds other views than seeds {seeds} x {views}; choose another folder")
+            raise ValueError(
+                f"{self.folder} holds other views than {views} {kind} ones of {seeds}; choose another folder"
+            )
         self.rgb = np.load(self.folder / "rgb.npy", mmap_mode="r")
         self.depth_mm = np.load(self.folder / "depth_mm.npy", mmap_mode="r")
         self.label = np.load(self.folder / "label.npy", mmap_mode="r")
@@ -51,7 +61,7 @@ class EmbeddedViews:
         depth = self.depth_mm[index].astype(np.float32) * np.float32(0.001)
         return np.asarray(self.rgb[index]), depth, np.asarray(self.label[index])
 
-    def _render(self, seeds: Sequence[int], views: int) -> None:
+    def _render(self, seeds: Sequence[int], views: int, kind: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         shape = (len(seeds) * views, CAMERA.height, CAMERA.width)
         arrays = [
@@ -63,26 +73,55 @@ class EmbeddedViews:
             )
         ]
         with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-            buildings = pool.map(render_building, seeds, repeat(views))
+            buildings = pool.map(render_building, seeds, repeat(views), repeat(kind))
             for i, building in enumerate(tqdm(buildings, desc="buildings", total=len(seeds))):
                 for array, values in zip(arrays, building, strict=True):
                     array[i * views : (i + 1) * views] = values
 
 
-def render_building(seed: int, views: int) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]:
+def render_building(
+    seed: int, views: int, kind: str = "random"
+) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]:
     """rgb (views, 240, 320, 3), depth (views, 240, 320) millimetres, label (views, 240, 320) nyu13, of one building."""
+    look = {"random": random_views, "tour": tour_views}[kind]
+    nyu13 = mapping("nyu40", "nyu13")
+    rgb, depth, label = zip(*look(seed, views), strict=True)
+    depth_mm = np.nan_to_num(np.stack(depth) * 1000).astype(np.uint16)
+    return np.stack(rgb), depth_mm, nyu13[np.stack(label)]
+
+
+View = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]
+"""rgb and depth as measured, label in nyu40."""
+
+
+def random_views(seed: int, views: int) -> Iterator[View]:
+    """As `World.sample_view` draws them."""
     from scene_understanding.simulation.building import generate_building
     from scene_understanding.simulation.render import Renderer
     from scene_understanding.simulation.sensors import RgbdNoise
 
     world, rng, noise = generate_building(seed), np.random.default_rng([seed, 1]), RgbdNoise(seed)
-    renderer, nyu13 = Renderer(world), mapping("nyu40", "nyu13")
-    rgb, depth_mm, label = [], [], []
+    renderer = Renderer(world)
     for i in range(views):
         time = float(rng.uniform(0, 60))
         frame = renderer.render(CAMERA, world.sample_view(rng, time), time)
-        noisy, depth = noise.apply(frame.rgb, frame.depth, CAMERA, i)
-        rgb.append(noisy)
-        depth_mm.append(np.nan_to_num(depth * 1000).astype(np.uint16))
-        label.append(nyu13[frame.label])
-    return np.stack(rgb), np.stack(depth_mm), np.stack(label)
+        yield *noise.apply(frame.rgb, frame.depth, CAMERA, i), frame.label
+
+
+def tour_views(seed: int, views: int) -> Iterator[View]:
+    """At random moments of the first `TOUR` seconds of a robot's tour; the height of its camera depends on the seed."""
+    from scene_understanding.simulation.robot import RobotLimits
+    from scene_understanding.simulation.simulator import EmbeddedSimulator
+    from scene_understanding.simulation.wander import Wander
+
+    rng = np.random.default_rng([seed, 2])
+    mount = Pose.from_rotation_translation(OPTICAL_FROM_BODY.T, (0.12, 0, rng.uniform(0.4, 0.9)))
+    simulator = EmbeddedSimulator(seed, camera=CAMERA, base_from_camera=mount)
+    wander = Wander(simulator.world, RobotLimits(), seed)
+    moments = np.sort(rng.choice(round(TOUR / STEP), views, replace=False))
+    for step in range(int(moments[-1]) + 1):
+        command = wander.command(simulator.robot.map_from_base, simulator.crowd.places(), STEP)
+        simulator.advance(STEP, command)
+        if step in moments:
+            seen = simulator.observe()
+            yield seen.rgb, seen.depth, seen.truth.label

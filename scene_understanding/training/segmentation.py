@@ -22,7 +22,7 @@ import typer
 import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from tqdm import tqdm
 
 from scene_understanding.evaluation.segmentation_metrics import confusion_matrix, summary
@@ -43,8 +43,9 @@ class Config:
         label_set: name in `scene_understanding.labels`.
         start: ImageNet weights (safetensors, torchvision layout) for both streams, or "" for none.
         train, val: seeds of the embedded buildings, first and one past the last.
-        views: views of each building.
-        learning_rate: at the end of the warm-up; `encoder_factor` times that for the streams when they have a start.
+        views: random views of each building; tour_views: views of a robot's tour of each.
+        init: weights of an earlier run (its best.pt) to go on from, or "".
+        learning_rate: at the end of the warm-up; `encoder_factor` times that for streams that have a start.
         ema: decay of the moving average per step.
     """
 
@@ -56,6 +57,8 @@ class Config:
     epochs: int
     arguments: dict[str, Any]
     start: str = ""
+    tour_views: int = 0
+    init: str = ""
     batch: int = 8
     learning_rate: float = 2e-3
     encoder_factor: float = 0.3
@@ -116,7 +119,9 @@ def median_frequency_weights(samples: Any, classes: int, limit: float) -> Tensor
 
 def build(config: Config, classes: int) -> nn.Module:
     network = NETWORKS[config.network](classes, **config.arguments)
-    if config.start:
+    if config.init:
+        network.load_state_dict(torch.load(config.init, weights_only=True))
+    elif config.start:
         from safetensors.torch import load_file
 
         weights = load_file(config.start)
@@ -129,7 +134,9 @@ def optimizer_of(config: Config, network: nn.Module) -> torch.optim.Optimizer:
     """AdamW; no weight decay on biases and normalisation; started streams learn slower than the decoder."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
-        factor = config.encoder_factor if config.start and name.startswith(("color.", "depth.")) else 1.0
+        factor = (
+            config.encoder_factor if (config.start or config.init) and name.startswith(("color.", "depth.")) else 1.0
+        )
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((factor, decay), []).append(parameter)
     return torch.optim.AdamW(
@@ -258,12 +265,20 @@ class Run:
 
 def main(config_file: Path, out: Path) -> None:
     """Trains the network of CONFIG_FILE in the folder OUT and prints the validation summary as JSON."""
+    config = load_config(config_file)
+    train, val = (
+        embedded_views(config, out, part, seeds) for part, seeds in (("train", config.train), ("val", config.val))
+    )
+    print(json.dumps(Run(config, train, val, out).fit()))
+
+
+def embedded_views(config: Config, out: Path, part: str, seeds: tuple[int, int]) -> Dataset[Any]:
+    """Random and tour views of the buildings, rendered to folders of OUT where they are not there yet."""
     from scene_understanding.datasets.embedded import EmbeddedViews
 
-    config = load_config(config_file)
-    train = EmbeddedViews(out / "train", range(*config.train), config.views)
-    val = EmbeddedViews(out / "val", range(*config.val), config.views)
-    print(json.dumps(Run(config, train, val, out).fit()))
+    kinds = (("random", part, config.views), ("tour", f"{part}_tour", config.tour_views))
+    views: list[Any] = [EmbeddedViews(out / f, range(*seeds), n, kind) for kind, f, n in kinds if n]
+    return ConcatDataset(views)
 
 
 if __name__ == "__main__":

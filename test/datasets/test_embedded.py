@@ -23,3 +23,11 @@ def test_a_folder_of_other_views_is_refused(tmp_path) -> None:
     EmbeddedViews(tmp_path, [3], 1)
     with pytest.raises(ValueError, match="holds other views than"):
         EmbeddedViews(tmp_path, [4], 1)
+
+
+def test_a_tour_shows_other_views_of_the_same_building() -> None:
+    rgb, depth_mm, label = render_building(3, 3, "tour")
+    assert rgb.shape == (3, 240, 320, 3) and depth_mm.shape == label.shape == (3, 240, 320)
+    assert (rgb[0] != rgb[2]).any()
+    for again, before in zip(render_building(3, 3, "tour"), (rgb, depth_mm, label), strict=True):
+        np.testing.assert_array_equal(again, before)
