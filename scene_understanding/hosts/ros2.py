@@ -27,14 +27,16 @@ def main(node: str, arguments: Sequence[str] | None = None) -> int:
 
         node_type = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
-        print(f"error: {_advice(error.name or str(error))}", file=sys.stderr)
+        print(f"error: {missing(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0
     return run([node_type], words)
 
 
-def _advice(module: str) -> str:
+def missing(error: ModuleNotFoundError) -> str:
+    """One line that says what is missing and what to do."""
+    module = error.name or str(error)
     if module.split(".")[0] in ("rclpy", "rcl_interfaces", "lifecycle_msgs"):
         return f"Python module '{module}' is missing: source the setup.bash of ROS 2"
     return (

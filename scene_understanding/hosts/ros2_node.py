@@ -18,6 +18,7 @@ from scene_understanding.hosts import ros2_parameters
 from scene_understanding.hosts.bus import Bus
 from scene_understanding.hosts.names import NamingError
 from scene_understanding.hosts.parameter_service import USE_SIM_TIME, HostParameters
+from scene_understanding.hosts.ros2 import missing
 from scene_understanding.hosts.ros2_names import RclNames
 from scene_understanding.hosts.ros2_transport import Ros2Transport, message_class
 from scene_understanding.hosts.runner import NodeRunner
@@ -133,14 +134,15 @@ class Ros2Node(LifecycleNode):
     def _attempt(self, verb: str, work: Callable[[], None]) -> TransitionCallbackReturn:
         try:
             work()
-        except USER_ERRORS as error:
-            self.failure = error
+        except (*USER_ERRORS, ModuleNotFoundError) as error:
+            self.failure = ConfigurationError(missing(error)) if isinstance(error, ModuleNotFoundError) else error
             if not self._quiet:
-                self.get_logger().error(f"cannot {verb}: {' '.join(str(error).split())}")
+                self.get_logger().error(f"cannot {verb}: {' '.join(str(self.failure).split())}")
             return _FAILURE
         except Exception as error:  # rclpy would swallow it
             self.failure = error
-            logging.getLogger(__name__).exception("%s: cannot %s", self.names.fully_qualified, verb)
+            if not self._quiet:
+                logging.getLogger(__name__).exception("%s: cannot %s", self.names.fully_qualified, verb)
             return _ERROR
         return _SUCCESS
 

@@ -25,7 +25,7 @@ class EchoParameters:
     count: int = parameter(3, "how many", bounds=(1, 9), runtime=True)
     mode: str = parameter("fast", "in which way", choices=("fast", "slow"), runtime=True)
     loud: bool = parameter(False, "whether it can be heard", runtime=True)
-    model: str = parameter("good", "what configure loads; 'missing' and 'broken' fail")
+    model: str = parameter("good", "what configure loads; 'missing', 'broken' and 'unmet' fail")
     offsets: tuple[float, ...] = parameter((0.0, 1.0), "three of them or two")
     names: tuple[str, ...] = parameter((), "of nobody")
 
@@ -48,6 +48,8 @@ class Echo(Node):
             raise ConfigurationError("parameter 'model' is 'missing'; there is no such model")
         if self.parameters.model == "broken":
             raise RuntimeError("a fault of the program")
+        if self.parameters.model == "unmet":
+            raise ModuleNotFoundError("No module named 'no_such_module'", name="no_such_module")
 
     def process(self, messages: Any, context: Context) -> dict[str, Any]:
         out = {"image": messages["image"], "now": String(data=str(context.now_ns))}

@@ -101,7 +101,12 @@ def test_transition_that_the_state_does_not_allow(host: Any, peer: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "said"), [("missing", "cannot configure: parameter 'model' is 'missing'"), ("broken", "a fault of the")]
+    ("model", "said"),
+    [
+        ("missing", "cannot configure: parameter 'model' is 'missing'"),
+        ("unmet", "cannot configure: Python module 'no_such_module' is missing"),
+        ("broken", "a fault of the program"),
+    ],
 )
 def test_failed_configure_leaves_it_unconfigured(
     model: str, said: str, host: Any, peer: Any, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
