@@ -20,6 +20,7 @@ import typer
 
 from scene_understanding.commands.output import CommandError, results
 from scene_understanding.hosts.names import RosArguments
+from scene_understanding.messages.memory import keep_freed_memory
 
 TRACEBACK = "SCENE_UNDERSTANDING_TRACEBACK"
 LOG_LEVELS = {"debug": "DEBUG", "info": "INFO", "warn": "WARNING", "error": "ERROR", "fatal": "CRITICAL"}
@@ -276,6 +277,7 @@ def _run(argv: list[str]) -> int:
     try:
         arguments, rest = RosArguments.parse(argv)
         _log_to_stderr(arguments.log_level)
+        keep_freed_memory()
         return app(rest or ["--help"], obj=arguments, standalone_mode=False) or 0
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)

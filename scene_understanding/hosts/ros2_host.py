@@ -22,6 +22,7 @@ from scene_understanding.hosts.bus import Bus
 from scene_understanding.hosts.names import NamingError, RosArguments
 from scene_understanding.hosts.ros2_node import USER_ERRORS, Ros2Node
 from scene_understanding.hosts.ros2_transport import Ros2Transport
+from scene_understanding.messages.memory import keep_freed_memory
 from scene_understanding.nodes.node import Node
 from scene_understanding.nodes.parameters import ParameterError
 
@@ -144,6 +145,7 @@ def run(node_types: Sequence[type[Node]], arguments: Sequence[str], stop: thread
     Returns:
         Exit code: 0, or 1 after one line on standard error that says why the nodes cannot run.
     """
+    keep_freed_memory()
     stop = stop or threading.Event()
     previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
