@@ -21,7 +21,7 @@ def _summary(card: ModelCard) -> dict[str, Any]:
         "label_set": card.label_set,
         "inputs": {name: list(spec.shape) for name, spec in card.inputs.items()},
         "megabytes": card.path.stat().st_size / 1e6,
-        "miou": card.metrics.get("miou"),
+        "miou": card.metrics.get("val", {}).get("miou"),
         "description": card.description,
     }
 

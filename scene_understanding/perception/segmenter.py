@@ -79,16 +79,17 @@ class Segmenter:
         # Class by class, the first last: equals argmax, which takes longer than all the rest along this axis.
         for class_id, score in zip(reversed(self.labels.ids), scores[::-1], strict=True):
             np.copyto(label, np.uint8(class_id), where=score == best)
-        probability = 255 / np.exp(scores - best).sum(axis=0)
-        width_height = (size[1], size[0])
-        return Segmentation(
-            cv2.resize(label, width_height, interpolation=cv2.INTER_NEAREST),
-            cv2.resize(probability.astype(np.uint8), width_height, interpolation=cv2.INTER_NEAREST),
-        )
+        probability = (255 / np.exp(scores - best).sum(axis=0)).astype(np.uint8)
+        return Segmentation(*(_resized(image, size) for image in (label, probability)))
 
     def __call__(self, color: NDArray[np.uint8], depth: NDArray[np.float32] | None = None) -> Segmentation:
         """As `prepare`, `scores` and `decide` one after the other; the result has the size of the colour image."""
         return self.decide(self.scores(self.prepare(color, depth)), color.shape[:2])
+
+
+def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    nearest = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(nearest, np.uint8)
 
 
 def color_input(color: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import onnxruntime
@@ -54,13 +55,17 @@ def depth_channels(config: Config) -> int:
     return int(config.arguments.get("depth_channels", 1))
 
 
-def card(config: Config, config_file: Path, run: Path, name: str, onnx: Path) -> dict[str, Any]:
-    """The content of model.yaml; figures come from the run's log."""
+def card(
+    config: Config, config_file: Path, run: Path, name: str, onnx: Path, history: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The content of model.yaml; figures come from the run's log. `history`: what was done before, a line each."""
     with open(run / "log.csv") as file:
         rows = list(csv.DictReader(file))
     best = max(rows, key=lambda row: float(row["miou"]))
     classes = len(load_label_set(config.label_set).names)
     extra = depth_channels(config) - 1
+    tour = f" and {config.tour_views} views of a tour" if config.tour_views else ""
+    data = f"embedded world, {config.views} random views{tour} of every building, 320x240"
     return {
         "name": name,
         "task": "segmentation",
@@ -81,27 +86,33 @@ def card(config: Config, config_file: Path, run: Path, name: str, onnx: Path) ->
         "outputs": {"scores": [1, classes, *SIZE]},
         "architecture": {"network": config.network, **config.arguments},
         "training": {
+            "history": list(history),
             "command": f"python -m scene_understanding.training.segmentation {config_file} {run.name}",
-            "data": "embedded world, random views of procedural buildings, 320x240",
+            "data": data,
             "split": {"train": f"buildings {config.train[0]} to {config.train[1] - 1}",
                       "val": f"buildings {config.val[0]} to {config.val[1] - 1}"},
             "epochs": int(rows[-1]["epoch"]), "seconds": int(rows[-1]["seconds"]), "hardware": "2 CPU cores, BF16",
             "config": json.loads(json.dumps(asdict(config))),
         },
         "metrics": {"val": {k: float(v) for k, v in best.items() if k not in ("seconds", "loss") and v}},
-        "attribution": ["Starting weights: MobileNetV2 1.0 for ImageNet, google-coral/test_data, Apache-2.0"],
+        "attribution": list(config.attribution),
     }  # fmt: skip
 
 
-def main(config_file: Path, run: Path, name: str) -> None:
+def main(
+    config_file: Path,
+    run: Path,
+    name: str,
+    history: Annotated[list[str] | None, typer.Option(help="what was trained before, for the card")] = None,
+) -> None:
     """Exports the best network of the training folder RUN as the shipped model NAME."""
     config = load_config(config_file)
-    network = build(config, len(load_label_set(config.label_set).names))
+    network = build(replace(config, start="", init=""), len(load_label_set(config.label_set).names))
     network.load_state_dict(torch.load(run / "best.pt", weights_only=True))
     folder = SHIPPED / name
     folder.mkdir(parents=True, exist_ok=True)
     export_onnx(network, config, folder / "model.onnx")
-    content = card(config, config_file, run, name, folder / "model.onnx")
+    content = card(config, config_file, run, name, folder / "model.onnx", history or ())
     (folder / "model.yaml").write_text(yaml.safe_dump(content, sort_keys=False, width=120))
     print(f"{folder}: {(folder / 'model.onnx').stat().st_size / 1e6:.1f} MB")
 

@@ -47,6 +47,7 @@ class Config:
         init: weights of an earlier run (its best.pt) to go on from, or "".
         learning_rate: at the end of the warm-up; `encoder_factor` times that for streams that have a start.
         ema: decay of the moving average per step.
+        attribution: whose work went in, one line each; goes on the card of the model.
     """
 
     network: str
@@ -71,6 +72,7 @@ class Config:
     depth_mean: float = 2.5
     depth_std: float = 1.5
     seed: int = 0
+    attribution: tuple[str, ...] = ()
 
 
 def load_config(path: Path) -> Config:
