@@ -23,7 +23,6 @@ from scene_understanding.inference.store import shipped
 from scene_understanding.nodes.parameters import describe
 
 COMMANDS = ("demo", "simulate", "run", "replay", "convert", "models", "params", "doctor")
-needs_model = pytest.mark.skipif(not shipped(), reason="no network is shipped in this checkout")
 
 
 def call(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -162,7 +161,6 @@ def test_params_lists_what_the_node_has(capfd: pytest.CaptureFixture[str], node:
     assert all(name in out for name in known)
 
 
-@needs_model
 def test_models(capfd: pytest.CaptureFixture[str]) -> None:
     models = call_json(capfd, "models", "list")["models"]
     assert [model["name"] for model in models] == shipped()
@@ -218,7 +216,6 @@ def test_convert_makes_no_file_of_a_damaged_dataset(capfd: pytest.CaptureFixture
     assert not (tmp_path / "out.mcap").exists()
 
 
-@needs_model
 def test_replay_scores_and_records(capfd: pytest.CaptureFixture[str], labelled_bag: Path, tmp_path: Path) -> None:
     outs = [tmp_path / "a.mcap", tmp_path / "b.mcap"]
     reports = [call_json(capfd, "replay", str(labelled_bag), "--out", str(out)) for out in outs]
@@ -233,7 +230,6 @@ def test_replay_scores_and_records(capfd: pytest.CaptureFixture[str], labelled_b
         assert {topic.name: topic.count for topic in reader.topics} == report["recorded"]
 
 
-@needs_model
 def test_replay_table_and_no_evaluate(capfd: pytest.CaptureFixture[str], labelled_bag: Path) -> None:
     out = call(capfd, "replay", str(labelled_bag))[1]
     assert "mean IoU" in out and "p95 ms" in out
@@ -242,7 +238,6 @@ def test_replay_table_and_no_evaluate(capfd: pytest.CaptureFixture[str], labelle
     assert "infer" in report["nodes"]["/segmentation"]["stages"]  # it works although nothing is written
 
 
-@needs_model
 def test_replay_names_the_topics_that_exist(capfd: pytest.CaptureFixture[str], labelled_bag: Path) -> None:
     code, _, err = call(capfd, "replay", str(labelled_bag), "-r", "rgb/image_rect_color:=/camera/image")
     assert code == 2
@@ -251,7 +246,6 @@ def test_replay_names_the_topics_that_exist(capfd: pytest.CaptureFixture[str], l
     assert code == 2 and "the bag that is read" in err
 
 
-@needs_model
 def test_replay_at_a_rate_takes_its_time(capfd: pytest.CaptureFixture[str], labelled_bag: Path) -> None:
     report = call_json(capfd, "replay", str(labelled_bag), "--rate", "3")
     assert report["seconds"] >= 1.0  # three seconds between the first and the last of four images
@@ -286,7 +280,6 @@ def test_run_over_ros2_says_what_it_needs(capfd: pytest.CaptureFixture[str], mon
     assert code == 2 and "source the setup.bash" in err
 
 
-@needs_model
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_run_ends_cleanly_on_signals(number: signal.Signals) -> None:
     command = [sys.executable, "-m", "scene_understanding.cli", "run", "segmentation", "--json"]
