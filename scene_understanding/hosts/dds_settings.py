@@ -80,8 +80,12 @@ def _discovery_xml(discovery_range: str, peers: list[str]) -> str:
     general, discovery = "", ""
     if discovery_range in ("LOCALHOST", "OFF"):
         general += "<AllowMulticast>false</AllowMulticast>"
-    if discovery_range == "LOCALHOST" and not peers:
-        general += "<FragmentSize>64000B</FragmentSize><MaxMessageSize>65500B</MaxMessageSize>"
+    if discovery_range == "LOCALHOST":
+        # Cyclone 11 ignores announcements over an interface that it does not use; those of ROS 2 come over this one
+        interfaces = '<NetworkInterface autodetermine="true"/>' if peers else ""
+        general += f'<Interfaces>{interfaces}<NetworkInterface address="127.0.0.1"/></Interfaces>'
+        if not peers:
+            general += "<FragmentSize>64000B</FragmentSize><MaxMessageSize>65500B</MaxMessageSize>"
     if discovery_range == "OFF":
         discovery += "<ParticipantIndex>none</ParticipantIndex>"
         discovery += f"<Tag>ros_discovery_off_{os.getpid()}</Tag>"

@@ -127,6 +127,7 @@ def test_localhost_and_static_peers():
     assert xml.findtext(".//AllowMulticast") == "false"
     assert [peer.get("address") for peer in xml.iter("Peer")] == ["localhost", "192.0.2.7", "robot<&"]
     assert xml.find(".//FragmentSize") is None  # the peers are behind a network
+    assert [i.attrib for i in xml.iter("NetworkInterface")] == [{"autodetermine": "true"}, {"address": "127.0.0.1"}]
     assert parsed({"ROS_LOCALHOST_ONLY": "1"}).find(".//FragmentSize") is not None
 
 
