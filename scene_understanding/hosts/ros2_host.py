@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import signal
 import sys
@@ -28,6 +29,10 @@ from scene_understanding.nodes.parameters import ParameterError
 
 logger = logging.getLogger(__name__)
 
+# What rmw_cyclonedds_cpp is to use where the user says nothing: the 1 MB that it asks for by itself is less than one
+# colour image with its depth, and what comes while it is full is lost. The kernel (net.core.rmem_max) may give less.
+LARGE_BUFFERS = '<CycloneDDS><Domain><Internal><SocketReceiveBufferSize max="8MB"/></Internal></Domain></CycloneDDS>'
+
 
 class Ros2Host:
     """A context of ROS, a bus on it, and the nodes on the bus. A context manager that closes.
@@ -44,6 +49,7 @@ class Ros2Host:
 
     def __init__(self, arguments: Sequence[str] = ()) -> None:
         self.context = Context()
+        os.environ.setdefault("CYCLONEDDS_URI", LARGE_BUFFERS)
         try:
             rclpy.init(args=list(arguments), context=self.context, signal_handler_options=SignalHandlerOptions.NO)
         except _rclpy.UnknownROSArgsError as error:
