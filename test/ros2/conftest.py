@@ -116,6 +116,8 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> int:
     number = random.randint(60, 90)
     monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    monkeypatch.setenv("CYCLONEDDS_URI", "")  # so that what a host sets is undone
+    monkeypatch.delenv("CYCLONEDDS_URI")
     return number
 
 
