@@ -36,8 +36,9 @@ from scene_understanding.nodes.simulator import SimulatorNode
 SEED = 5
 DRIVE = ("rate:=5.0", "speed:=2.5")
 """Of the simulator: twelve pictures a second, and a drive long enough to come through most rooms."""
-CLOUD, CLOUD_PERIOD = "sensor_msgs/msg/PointCloud2", 1.0
-"""Clouds make up most of a recording; of each topic one in so many simulated seconds is kept."""
+CLOUD, CLOUD_PERIOD = "sensor_msgs/msg/PointCloud2", 2.0
+"""Clouds would make up most of the recording; of each topic one in so many simulated seconds is kept."""
+NOT_RECORDED = ("/segmentation/overlay", "/ground_truth/depth")
 STRIP = 6
 """Pictures in the strip."""
 START_UP = 30.0
@@ -125,8 +126,9 @@ def one_process(seed: int, seconds: float, folder: Path) -> dict[str, Any]:
                 bus.subscribe(topic, IMAGE, SENSOR, "", partial(pictures.add, row))
             for runner in (segmentation, score, simulator):
                 runner.configure()
-            for runner in (simulator, segmentation):
-                recorder.add_outputs(runner, {CLOUD: CLOUD_PERIOD})
+            for topic, msgtype, qos in simulator.published + segmentation.published:
+                if topic not in NOT_RECORDED:
+                    recorder.add(topic, msgtype, qos, period=CLOUD_PERIOD if msgtype == CLOUD else 0.0)
             for runner in (segmentation, score, simulator):
                 runner.activate()
             time.sleep(seconds)

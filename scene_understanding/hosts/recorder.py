@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,10 +61,10 @@ class Recorder:
         callback = partial(self._write, topic, number, round(period * 1e9))
         self._subscriptions[topic, msgtype] = self._bus.subscribe(topic, msgtype, qos, "", callback)
 
-    def add_outputs(self, runner: NodeRunner, periods: Mapping[str, float] | None = None) -> None:
-        """Records what a node publishes, without its diagnostics; `periods` as in `add`, by type of message."""
+    def add_outputs(self, runner: NodeRunner) -> None:
+        """Records what a node publishes, without its diagnostics."""
         for topic, msgtype, qos in runner.published:
-            self.add(topic, msgtype, qos, period=(periods or {}).get(msgtype, 0.0))
+            self.add(topic, msgtype, qos)
 
     def add_inputs(self, runner: NodeRunner) -> None:
         """Records what a node listens to, /tf and /tf_static and /clock among it."""
