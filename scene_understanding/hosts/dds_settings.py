@@ -94,6 +94,8 @@ def _discovery_xml(discovery_range: str, peers: list[str]) -> str:
         discovery += f"<MaxAutoParticipantIndex>{_MAX_PARTICIPANTS}</MaxAutoParticipantIndex>"
     addresses = (["localhost"] if discovery_range == "LOCALHOST" else []) + peers
     if addresses:
+        # Cyclone 11 gives up after 30 s; a peer may be switched on later, or may not look for us by itself
+        discovery += "<InitialLocatorPruneDelay>inf</InitialLocatorPruneDelay><SPDPInterval>2s</SPDPInterval>"
         discovery += f"<Peers>{''.join(f'<Peer address={quoteattr(peer)}/>' for peer in addresses)}</Peers>"
     return (
         "<CycloneDDS><Domain>"
