@@ -101,7 +101,7 @@ class BagHost:
         """Records the outputs of all nodes during `run`.
 
         Args:
-            inputs: what the nodes listened to goes into the file as well.
+            inputs: what the nodes listened to goes into the file as well, and the transforms to show it with.
             diagnostics: /diagnostics as well; it holds wall times, so the file differs from run to run.
 
         Raises:
@@ -119,9 +119,9 @@ class BagHost:
 
     def _record_inputs(self, runner: NodeRunner) -> None:
         assert self.recorder is not None
-        heard = {name for name, _, _ in runner.subscribed}
+        wanted = {name for name, _, _ in runner.subscribed} | {runner.tf_topic, runner.tf_static_topic}
         for topic in self.bag.topics:
-            if topic.name in heard:
+            if topic.name in wanted:
                 self.recorder.add(topic.name, topic.type, offered(topic.qos), topic.definition)
 
     def run(self) -> ReplayResult:
