@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,16 +21,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from scene_understanding.commands.live import check_seconds
 from scene_understanding.commands.output import table
 from scene_understanding.hosts.bus import Bus, Delivery
 from scene_understanding.hosts.dds_host import DdsHost
+from scene_understanding.hosts.dds_settings import settings_from_environment
 from scene_understanding.hosts.names import RosArguments
 from scene_understanding.hosts.recorder import Recorder
 from scene_understanding.hosts.runner import NodeRunner
+from scene_understanding.inference.store import find
 from scene_understanding.labels import load_label_set
 from scene_understanding.messages.image import image_to_array
 from scene_understanding.nodes.node import SENSOR
-from scene_understanding.nodes.segmentation import IMAGE, SegmentationNode
+from scene_understanding.nodes.segmentation import DEFAULT_MODEL, IMAGE, SegmentationNode
 from scene_understanding.nodes.segmentation_score import SegmentationScoreNode
 from scene_understanding.nodes.simulator import SimulatorNode
 
@@ -38,7 +42,10 @@ DRIVE = ("rate:=5.0", "speed:=2.5")
 """Of the simulator: twelve pictures a second, and a drive long enough to come through most rooms."""
 CLOUD, CLOUD_PERIOD = "sensor_msgs/msg/PointCloud2", 2.0
 """Clouds would make up most of the recording; of each topic one in so many simulated seconds is kept."""
-NOT_RECORDED = ("/segmentation/overlay", "/ground_truth/depth")
+NOT_RECORDED = ("/ground_truth/depth",)
+PRIVATE = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_LOCALHOST_ONLY": "0", "ROS_STATIC_PEERS": ""}
+TAG = "<CycloneDDS><Domain><Discovery><Tag>scene_understanding_demo_{}</Tag></Discovery></Domain></CycloneDDS>"
+"""Keeps the demo's DDS to itself: a robot nearby must not hear its /tf and /clock, nor it the robot's /cmd_vel."""
 STRIP = 6
 """Pictures in the strip."""
 START_UP = 30.0
@@ -62,6 +69,9 @@ def run(seed: int = SEED, seconds: float = 45.0, out: str | Path = "out/demo", h
         `miou`, `iou` (by class), `oa`, `ma`, `masks`, `fps`, `latency_p50_ms`, `latency_p95_ms`, `drops`, `out` of the
         last way that ran, and all of it for each way under `two_processes` and `one_process`.
     """
+    check_seconds(seconds)
+    if seed in seen_by_network():
+        _say(f"note: the network was trained or chosen on building {seed}; the score is not that of an unseen one")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {"seed": seed, "seconds": seconds, "out": str(folder)}
@@ -74,14 +84,20 @@ def run(seed: int = SEED, seconds: float = 45.0, out: str | Path = "out/demo", h
     return {**(result.get("one_process") or result["two_processes"]), **result}
 
 
+def seen_by_network() -> set[int]:
+    """Buildings that the shipped network was trained or chosen on."""
+    config = find(DEFAULT_MODEL).training["config"]
+    return {seed for part in ("train", "val") for seed in range(*config[part])}
+
+
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 def two_processes(seed: int, seconds: float) -> dict[str, Any]:
     """Simulator in a child process, segmentation here, DDS between them; on this machine only, as long as it takes."""
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    with simulator_process(seed) as child, DdsHost() as host:
+    environment = {**os.environ, **PRIVATE, "CYCLONEDDS_URI": TAG.format(os.getpid())}
+    with simulator_process(seed, environment) as child, DdsHost(settings_from_environment(environment)) as host:
         segmentation = host.add(SegmentationNode, arguments("use_sim_time:=true"))
         score = host.add(SegmentationScoreNode, arguments("use_sim_time:=true"))
         node = score.node
@@ -98,11 +114,11 @@ def two_processes(seed: int, seconds: float) -> dict[str, Any]:
 
 
 @contextmanager
-def simulator_process(seed: int):  # type: ignore[no-untyped-def]
+def simulator_process(seed: int, environment: Mapping[str, str]):  # type: ignore[no-untyped-def]
     """The simulator node in a process of its own, ended at the end of the block."""
     words = [word for value in (f"seed:={seed}", *DRIVE) for word in ("-p", value)]
     command = [sys.executable, "-m", "scene_understanding.cli", "run", "simulator", "--ros-args", *words]
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=dict(environment))
     try:
         yield child
     finally:

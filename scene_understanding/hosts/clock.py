@@ -25,8 +25,10 @@ class SystemClock:
     def now_ns(self) -> int:
         return time.time_ns()
 
-    def age(self, stamp_ns: int) -> float:
-        return (time.time_ns() - stamp_ns) * 1e-9
+    def age(self, stamp_ns: int) -> float | None:
+        """None for a stamp that is not of this clock: more than an hour old, or from the future."""
+        age = (time.time_ns() - stamp_ns) * 1e-9
+        return age if -1.0 < age < 3600.0 else None
 
 
 class SimulatedClock:

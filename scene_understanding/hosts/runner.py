@@ -24,6 +24,7 @@ from scene_understanding.hosts.transform_listener import TransformListener
 from scene_understanding.hosts.trouble import Trouble
 from scene_understanding.messages.header import stamp_to_ns
 from scene_understanding.nodes.node import LATCHED, SENSOR, Node, QoS
+from scene_understanding.nodes.parameters import ParameterError
 
 TRANSFORM_WAIT = 0.2  # seconds that a lookup waits for a transform that is on its way (live only)
 _TF = QoS("reliable", "volatile", 100)
@@ -102,7 +103,12 @@ class NodeRunner:
         """
         names = arguments.names(node_type.name)
         host, values = HostParameters.split(arguments.parameter_values(names))
-        return cls(create_node(node_type, values), bus, names, host=host, clock=clock, inline=inline)
+        try:
+            node = create_node(node_type, values)
+        except ParameterError as error:
+            own = f"(a value for this node alone: -p {names.name}:name:=value)"
+            raise ParameterError(f"node {names.fully_qualified}: {error} {own}") from error
+        return cls(node, bus, names, host=host, clock=clock, inline=inline)
 
     # Lifecycle
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,9 @@ def _card(content: Any, path: Path) -> ModelCard:
         raise ModelError(f"{path} lacks {', '.join(sorted(missing))}")
     if unknown := content.keys() - known:
         raise ModelError(f"{path} has unknown keys {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+    for key in ("name", "task", "file", "sha256", "label_set"):
+        if not isinstance(content[key], str):
+            raise ModelError(f"{path}: {key} is {content[key]!r}; expected text")
     try:
         inputs = {
             name: InputSpec(*(tuple(spec[key]) for key in ("shape", "mean", "std", "channels")))
@@ -99,5 +103,20 @@ def _card(content: Any, path: Path) -> ModelCard:
         ) from error
     values = {**content, "inputs": inputs, "outputs": outputs, "folder": path.parent}
     for key in ("optional_inputs", "attribution"):
-        values[key] = tuple(content.get(key, ()))
+        values[key] = tuple(content.get(key) or ())
+    for name, spec in inputs.items():
+        _check_input(name, spec, path)
     return ModelCard(**values)
+
+
+def _check_input(name: str, spec: InputSpec, path: Path) -> None:
+    """Raises ModelError where normalisation would silently go wrong."""
+    lengths = (len(spec.mean), len(spec.std), len(spec.channels))
+    if len(spec.shape) != 4 or lengths != (spec.shape[1],) * 3:
+        raise ModelError(
+            f"{path}: input '{name}' has shape {spec.shape} and {lengths} means, stds and channels; "
+            "expected N, C, H, W and C of each"
+        )
+    numbers = (*spec.mean, *spec.std)
+    if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers) or min(spec.std) <= 0:
+        raise ModelError(f"{path}: mean and std of input '{name}' must be numbers, std above 0")

@@ -19,23 +19,23 @@ class OnnxRuntimeNetwork:
 
     Args:
         card: which network.
-        provider: `auto` (the first that this installation has of cuda, cpu), `cpu`, `cuda`, `tensorrt`.
+        provider: `auto` (the first that starts of cuda, cpu), `cpu`, `cuda`, `tensorrt`.
         threads: of the CPU provider; 0 lets ONNX Runtime take the machine's cores.
 
     Attributes:
         provider: the provider really in use.
 
     Raises:
-        ModelError: the provider is not installed or could not start (there is no silent way down to another one), the
-            file is no network, or its inputs and outputs are not those of the card.
+        ModelError: the provider that was asked for is not installed or could not start (only `auto` may take another
+            one), the file is no network, or its inputs and outputs are not those of the card.
     """
 
     def __init__(self, card: ModelCard, provider: str = "auto", threads: int = 0) -> None:
         self.card = card
         available = onnxruntime.get_available_providers()
-        if provider == "auto":
-            provider = "cuda" if PROVIDERS["cuda"] in available else "cpu"
-        if PROVIDERS[provider] not in available:
+        wanted = ["cuda", "cpu"] if provider == "auto" else [provider]
+        chosen = [PROVIDERS[name] for name in wanted if PROVIDERS[name] in available]
+        if not chosen:
             raise ModelError(f"ONNX Runtime here has no provider '{provider}'; it has {', '.join(available)}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -43,14 +43,13 @@ class OnnxRuntimeNetwork:
         # Spinning threads would take the cores that the other nodes of a robot need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = onnxruntime.InferenceSession(
-                card.path.read_bytes(), options, providers=[PROVIDERS[provider]]
-            )
+            self._session = onnxruntime.InferenceSession(card.path.read_bytes(), options, providers=chosen)
         except Exception as error:  # ONNX Runtime raises a dozen unrelated types
             raise ModelError(f"{card.path} cannot be loaded by ONNX Runtime: {_first_line(error)}") from error
-        self.provider = provider
-        if PROVIDERS[provider] not in self._session.get_providers():
-            raise ModelError(f"provider '{provider}' did not start; ONNX Runtime fell back to its CPU provider")
+        running = self._session.get_providers()
+        self.provider = next(name for name, long_name in PROVIDERS.items() if long_name == running[0])
+        if provider not in ("auto", self.provider):
+            raise ModelError(f"provider '{provider}' did not start here; 'cpu' does, and 'auto' takes what there is")
         self._check_shapes()
 
     def __call__(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:

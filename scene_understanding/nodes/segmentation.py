@@ -45,7 +45,9 @@ class Parameters:
     provider: str = parameter("auto", "ONNX Runtime provider", choices=("auto", "cpu", "cuda", "tensorrt"))
     threads: int = parameter(0, "threads of the network on the CPU; 0: as many as cores", bounds=(0, 256))
     use_depth: bool = parameter(True, "subscribe to depth; only off for models that work with colour alone")
-    image_transport: str = parameter("raw", "how images arrive", choices=("raw", "compressed"))
+    image_transport: str = parameter(
+        "raw", "compressed: topics end in /compressed and /compressedDepth", choices=("raw", "compressed")
+    )
     rectified: bool = parameter(True, "images are rectified (camera_info P); off: raw images (camera_info K and D)")
     slop: float = parameter(
         0.02, "largest difference between the stamps of colour and depth, seconds", bounds=(0.0, 1.0)
@@ -86,7 +88,9 @@ class SegmentationNode(Node):
         compressed = self.parameters.image_transport == "compressed"
         kind = COMPRESSED if compressed else IMAGE
         color = Input("color", "rgb/image_rect_color" + "/compressed" * compressed, kind)
-        depth = Input("depth", "depth_registered/image_rect" + "/compressedDepth" * compressed, kind)
+        optional = "depth" not in self._card.inputs or "depth" in self._card.optional_inputs
+        depth_topic = "depth_registered/image_rect" + "/compressedDepth" * compressed
+        depth = Input("depth", depth_topic, kind, required=not optional)
         camera_info = Input("camera_info", "rgb/camera_info", "sensor_msgs/msg/CameraInfo", latched=True)
         if self.parameters.use_depth:
             return Synchronised((color, depth), self.parameters.slop), camera_info
@@ -101,9 +105,13 @@ class SegmentationNode(Node):
         context.report(model=self._card.name, provider=network.provider, precision=network.precision)
 
     def process(self, messages: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
-        announcement = self._announcement(messages["color"].header)
-        if not any(context.wanted(name) for name in ("mask", "confidence", "points", "overlay")):
-            return announcement
+        out = self._announcement(messages["color"].header)
+        if any(context.wanted(name) for name in ("mask", "confidence", "points", "overlay")):
+            out |= self._segmented(messages, context)
+        self._announced = True
+        return out
+
+    def _segmented(self, messages: Mapping[str, Any], context: Context) -> dict[str, Any]:
         with context.stage("decode"):
             color, depth = self._decode(messages)
             inputs = self._segmenter.prepare(color, depth)
@@ -112,14 +120,18 @@ class SegmentationNode(Node):
         with context.stage("decide"):
             segmentation = self._thresholded(self._segmenter.decide(scores, color.shape[:2]))
         with context.stage("encode"):
-            return announcement | self._encode(messages, color, depth, segmentation, context)
+            return self._encode(messages, color, depth, segmentation, context)
 
     def _announcement(self, header: Any) -> dict[str, Any]:
         """The label_info of the first image; it is latched, so once is enough."""
         if self._announced:
             return {}
-        self._announced = True
-        return {"label_info": label_set_to_label_info(self._segmenter.labels, copy_header(header))}
+        threshold = self.parameters.min_confidence
+        return {"label_info": label_set_to_label_info(self._segmenter.labels, copy_header(header), threshold)}
+
+    def reconfigure(self, parameters: Any) -> None:
+        super().reconfigure(parameters)
+        self._announced = False  # label_info holds the threshold
 
     def reset(self) -> None:
         self._announced = False
@@ -157,9 +169,12 @@ class SegmentationNode(Node):
             out["mask"] = array_to_image(segmentation.label, "mono8", header)
         if context.wanted("confidence"):
             out["confidence"] = array_to_image(segmentation.confidence, "mono8", header)
-        if context.wanted("points") and depth is not None:
-            cloud = self._cloud(messages["camera_info"], color, depth, segmentation)
-            out["points"] = cloud_to_point_cloud2(cloud, header)
+        if context.wanted("points"):
+            if depth is None:
+                context.warn("points are wanted, but there is no depth to make them of (see use_depth)")
+            else:
+                cloud = self._cloud(messages["camera_info"], color, depth, segmentation)
+                out["points"] = cloud_to_point_cloud2(cloud, header)
         if context.wanted("overlay"):
             out["overlay"] = array_to_image(self._overlay(color, segmentation), "rgb8", header)
         return out

@@ -43,6 +43,11 @@ class SegmentationScoreNode(Node):
     def process(self, messages: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
         labels = common_labels(messages["truth_labels"], messages["labels"])
         truth, mask = image_to_array(messages["truth"]), image_to_array(messages["mask"])
+        for name, image in (("ground truth", truth), ("mask", mask)):
+            if image.ndim != 2 or image.dtype != np.uint8:
+                raise InputError(
+                    f"{name} is {image.dtype} of shape {image.shape}; class ids are one byte a pixel (mono8)"
+                )
         if truth.shape != mask.shape:
             raise InputError(f"ground truth is {truth.shape[1]}x{truth.shape[0]}, mask {mask.shape[1]}x{mask.shape[0]}")
         column = np.full(256, len(labels), np.uint8)

@@ -39,7 +39,10 @@ class Segmenter:
         if card.task != "segmentation" or set(card.outputs) != {"scores"} or "color" not in card.inputs:
             raise ModelError(f"model '{card.name}' is for {card.task}; needed is segmentation: color in, scores out")
         self.network = network
-        self.labels: LabelSet = load_label_set(card.label_set)
+        try:
+            self.labels: LabelSet = load_label_set(card.label_set)
+        except (OSError, ValueError) as error:
+            raise ModelError(f"model '{card.name}': label_set: {error}") from error
         scores = card.outputs["scores"][1]
         if scores != len(self.labels.ids):
             raise ModelError(

@@ -1,6 +1,7 @@
 """The demo, shortened: the same code as `make demo`, for seconds instead of minutes."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -45,6 +46,16 @@ def test_what_it_leaves_behind(report) -> None:
 
 
 def test_the_simulator_process_ends_with_its_block() -> None:
-    with demo.simulator_process(7) as child:
+    with demo.simulator_process(7, os.environ) as child:
         assert child.poll() is None
     assert child.returncode is not None
+
+
+def test_what_the_network_has_seen_is_known() -> None:
+    assert {900, 1000, 1179} <= demo.seen_by_network()
+    assert demo.SEED not in demo.seen_by_network()
+
+
+def test_a_duration_that_is_none_is_refused(tmp_path) -> None:
+    with pytest.raises(ValueError, match="seconds is nan"):
+        demo.run(seconds=float("nan"), out=tmp_path)

@@ -75,6 +75,10 @@ def test_a_file_that_is_no_network(folder) -> None:
         (lambda c: c.update(colour=1), "unknown keys colour"),
         (lambda c: c["inputs"]["color"].pop("mean"), "inputs need shape, mean"),
         (lambda c: c.update(inputs=3), "inputs need shape, mean"),
+        (lambda c: c.update(sha256=None), "sha256 is None; expected text"),
+        (lambda c: c["inputs"]["color"].update(mean=[1.0]), r"shape \(1, 3, 240, 320\) and \(1, 3, 3\) means"),
+        (lambda c: c["inputs"]["color"].update(std=[1, 1, 0]), "std above 0"),
+        (lambda c: c["inputs"]["color"].update(mean=["a", "b", "c"]), "must be numbers"),
     ],
 )
 def test_a_wrong_card_is_one_line(folder, change, says: str) -> None:
@@ -109,6 +113,12 @@ def test_a_provider_that_is_not_installed_is_no_silent_fallback() -> None:
         pytest.skip("ONNX Runtime has CUDA here")
     with pytest.raises(ModelError, match=r"no provider 'cuda'; it has .*CPUExecutionProvider"):
         OnnxRuntimeNetwork(find(MODEL), "cuda")
+
+
+def test_an_unknown_label_set_is_told(folder) -> None:
+    edit(folder, lambda c: c.update(label_set="mars7"))
+    with pytest.raises(ModelError, match="model 'fusenet_embedded13': label_set: .*mars7"):
+        Segmenter(OnnxRuntimeNetwork(read_card(folder), "cpu"))
 
 
 def test_a_network_with_other_labels_than_scores(folder) -> None:

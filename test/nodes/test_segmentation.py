@@ -1,21 +1,24 @@
 """The segmentation node on the in-process bus: what comes out, and what it says of wrong inputs."""
 
+import shutil
 from collections import defaultdict
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 
 from scene_understanding.geometry import PinholeCamera
 from scene_understanding.hosts.bus import Bus
 from scene_understanding.hosts.runner import NodeRunner
+from scene_understanding.inference.store import SHIPPED
 from scene_understanding.messages.camera_info import camera_to_camera_info
 from scene_understanding.messages.compressed_image import color_to_compressed_image, depth_to_compressed_image
 from scene_understanding.messages.header import make_header, stamp_to_ns
 from scene_understanding.messages.image import array_to_image, image_to_array
 from scene_understanding.messages.point_cloud import point_cloud2_to_cloud
 from scene_understanding.nodes.node import SENSOR, ConfigurationError
-from scene_understanding.nodes.segmentation import Parameters, SegmentationNode
+from scene_understanding.nodes.segmentation import DEFAULT_MODEL, Parameters, SegmentationNode
 
 CAMERA = PinholeCamera(320, 240, 277.0, 277.0, 159.5, 119.5)
 IMAGE, COMPRESSED, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo"
@@ -101,6 +104,14 @@ def test_labels_are_announced_once_and_again_after_time_jumped_back() -> None:
     assert len(rig.heard["mask"]) == 3
 
 
+def test_labels_come_even_if_the_first_images_are_refused() -> None:
+    rig = Rig()
+    rig.send(images()[0], images(size=(120, 160))[1])
+    rig.send(*images(2 * 10**9), stamp_ns=2 * 10**9)
+    assert rig.figures.refused == 1
+    assert len(rig.heard["label_info"]) == 1
+
+
 def test_nothing_is_computed_for_nobody() -> None:
     rig = Rig(listen=())
     rig.send(*images())
@@ -149,6 +160,7 @@ def test_unsure_pixels_are_unlabelled_from_the_next_image_on() -> None:
     rig.send(*images(2 * 10**9), stamp_ns=2 * 10**9)
     confidence, mask = (image_to_array(rig.heard[name][1]) for name in ("confidence", "mask"))
     np.testing.assert_array_equal(mask == 255, confidence < 255)
+    assert [m.threshold for m in rig.heard["label_info"]] == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("depth", [np.nan, np.inf, 0.0, -1.0])
@@ -230,3 +242,20 @@ def test_stamps_that_do_not_match_are_not_processed() -> None:
 def test_what_cannot_start_says_why(parameters: Parameters, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         SegmentationNode(parameters)
+
+
+@pytest.fixture
+def colour_is_enough(tmp_path):
+    """The shipped network under a card that calls depth optional."""
+    shutil.copytree(SHIPPED / DEFAULT_MODEL, tmp_path / "model")
+    card = yaml.safe_load((tmp_path / "model" / "model.yaml").read_text())
+    (tmp_path / "model" / "model.yaml").write_text(yaml.safe_dump({**card, "optional_inputs": ["depth"]}))
+    return str(tmp_path / "model")
+
+
+@pytest.mark.parametrize("use_depth", [True, False])
+def test_a_model_that_says_so_works_with_colour_alone(colour_is_enough: str, use_depth: bool) -> None:
+    rig = Rig(Parameters(model=colour_is_enough, use_depth=use_depth))
+    rig.send(images()[0])
+    assert len(rig.heard["mask"]) == 1 and not rig.heard["points"]
+    assert rig.runner.figures.last_warning.startswith("points are wanted, but there is no depth")

@@ -55,3 +55,13 @@ def test_other_classes_are_refused() -> None:
     rig.send(np.zeros((2, 3), np.uint8), np.zeros((2, 3), np.uint8), 1)
     assert rig.runner.figures.last_refusal.startswith("ground truth has classes bed, books")
     assert rig.node.summary()["masks"] == 0
+
+
+def test_what_is_no_mask_of_bytes_is_refused() -> None:
+    rig = Rig()
+    header = make_header(1, "camera")
+    rig.truth.publish(array_to_image(np.zeros((2, 3), np.uint8), "mono8", header))
+    rig.mask.publish(array_to_image(np.zeros((2, 3), np.uint16), "16UC1", header))
+    while rig.runner.step():
+        pass
+    assert rig.runner.figures.last_refusal.startswith("mask is uint16 of shape (2, 3)")
