@@ -106,7 +106,7 @@ class NodeRunner:
         try:
             node = create_node(node_type, values)
         except ParameterError as error:
-            own = f"(a value for this node alone: -p {names.name}:name:=value)"
+            own = "(a value for one node alone: -p NODE:name:=value)"
             raise ParameterError(f"node {names.fully_qualified}: {error} {own}") from error
         return cls(node, bus, names, host=host, clock=clock, inline=inline)
 
