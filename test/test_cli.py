@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,6 +111,7 @@ def test_every_command_has_help(capfd: pytest.CaptureFixture[str], command: str)
         (["replay", "/nowhere.mcap", "--rate", "-1"], "rate is -1"),
         (["replay", "/nowhere.mcap", "--out", "x.bag"], "does not end in .mcap"),
         (["convert", "kitti:/x", "x.mcap"], "formats are nyuv2, 7scenes"),
+        (["convert", "nyuv2:/nowhere", "x.mcap", "--rate", "inf"], "rate is inf; it must be finite"),
         (["convert", "nyuv2:/nowhere", "x.mcap"], "/nowhere does not exist"),
         (["models", "show", "nothing"], "no model 'nothing'"),
         (["models", "path", "/nowhere"], "no model '/nowhere'"),
@@ -216,6 +218,20 @@ def test_convert_makes_no_file_of_a_damaged_dataset(capfd: pytest.CaptureFixture
     assert not (tmp_path / "out.mcap").exists()
 
 
+def test_convert_that_fails_midway_leaves_no_bag(
+    capfd: pytest.CaptureFixture[str], labelled_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "nyu"
+    shutil.copytree(labelled_folder, folder)
+    (folder / "rgb" / "0003.jpg").write_bytes(b"")
+    bag = tmp_path / "bags" / "out.mcap"
+    assert call(capfd, "convert", f"nyuv2:{folder}", str(bag))[0] == 2
+    assert list(bag.parent.iterdir()) == []
+    bag.write_bytes(b"an older bag")
+    assert call(capfd, "convert", f"nyuv2:{folder}", str(bag), "--force")[0] == 2
+    assert list(bag.parent.iterdir()) == [bag] and bag.read_bytes() == b"an older bag"
+
+
 def test_replay_scores_and_records(capfd: pytest.CaptureFixture[str], labelled_bag: Path, tmp_path: Path) -> None:
     outs = [tmp_path / "a.mcap", tmp_path / "b.mcap"]
     reports = [call_json(capfd, "replay", str(labelled_bag), "--out", str(out)) for out in outs]
@@ -236,6 +252,21 @@ def test_replay_table_and_no_evaluate(capfd: pytest.CaptureFixture[str], labelle
     report = call_json(capfd, "replay", str(labelled_bag), "--no-evaluate")
     assert "miou" not in report
     assert "infer" in report["nodes"]["/segmentation"]["stages"]  # it works although nothing is written
+
+
+@pytest.mark.parametrize(
+    ("rules", "node"),
+    [(["__node:=seg"], "/seg"), (["__node:=seg", "__ns:=/robot", "ground_truth/mask:=/ground_truth/mask",
+      "ground_truth/label_info:=/ground_truth/label_info", "rgb/image_rect_color:=/rgb/image_rect_color",
+      "rgb/camera_info:=/rgb/camera_info", "depth_registered/image_rect:=/depth_registered/image_rect"], "/robot/seg"),
+     (["segmentation:__node:=seg", "seg:~/mask:=/answer"], "/seg")],
+)  # fmt: skip
+def test_replay_scores_a_renamed_node(
+    capfd: pytest.CaptureFixture[str], labelled_bag: Path, rules: list[str], node: str
+) -> None:
+    report = call_json(capfd, "replay", str(labelled_bag), *(word for rule in rules for word in ("-r", rule)))
+    assert report["masks"] == 4
+    assert set(report["nodes"]) == {node, f"{node.removesuffix('seg')}segmentation_score"}
 
 
 def test_replay_names_the_topics_that_exist(capfd: pytest.CaptureFixture[str], labelled_bag: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,8 +39,8 @@ def convert(wish: Conversion) -> dict[str, Any]:
     Raises:
         CommandError, DatasetError: the wish cannot be met.
     """
-    if wish.rate is not None and not wish.rate > 0:
-        raise CommandError(f"rate is {wish.rate}; it must be above 0")
+    if wish.rate is not None and not (wish.rate > 0 and math.isfinite(wish.rate)):
+        raise CommandError(f"rate is {wish.rate}; it must be finite and above 0")
     if wish.out.suffix != ".mcap":
         raise CommandError(f"{wish.out} does not end in .mcap")
     dataset, default_rate = open_dataset(wish.source, wish.split)
@@ -45,7 +48,7 @@ def convert(wish: Conversion) -> dict[str, Any]:
     rate = wish.rate or default_rate
     dataset[positions[0]]  # what is wrong with the dataset shows before a file is made
     counts: Counter[str] = Counter()
-    with McapWriter(new_file(wish.out, wish.force), overwrite=wish.force) as writer:
+    with _whole_or_none(new_file(wish.out, wish.force)) as part, McapWriter(part, overwrite=True) as writer:
         topics: dict[str, int] = {}
         frames = dataset_messages(dataset, positions, rate, wish.float_depth)
         for frame in tqdm(frames, total=len(positions), unit="frame", desc=str(wish.out), disable=None):
@@ -61,6 +64,18 @@ def convert(wish: Conversion) -> dict[str, Any]:
         "label_set": dataset.label_set,
         "messages": dict(counts),
     }
+
+
+@contextmanager
+def _whole_or_none(path: Path) -> Iterator[Path]:
+    """Where to write what becomes `path` at the end; an error leaves nothing, and what was at `path` as it was."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        yield part
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _announce(writer: McapWriter, stamped: Stamped) -> int:

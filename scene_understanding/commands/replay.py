@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from scene_understanding.commands.live import statistics_table
 from scene_understanding.commands.output import CommandError, new_file, table
 from scene_understanding.hosts.bag import BagHost
 from scene_understanding.hosts.bag_reader import BagReader
-from scene_understanding.hosts.names import NO_ARGUMENTS, RosArguments
+from scene_understanding.hosts.names import NO_ARGUMENTS, Remapping, RosArguments
 from scene_understanding.nodes.node import Node
 from scene_understanding.nodes.segmentation_score import SegmentationScoreNode
 
@@ -49,11 +49,12 @@ def replay(wish: Replay) -> dict[str, Any]:
     if not wish.nodes:
         raise CommandError("no node is named; nodes are separated by commas")
     out = wish.out and _out(wish)
-    score = SegmentationScoreNode()
+    score, arguments = SegmentationScoreNode(), wish.arguments
     nodes: list[type[Node] | Node] = [node_type(name) for name in wish.nodes]
     if _evaluates(wish):
         nodes.append(score)
-    with BagHost(wish.bag.expanduser(), nodes, wish.arguments, rate=wish.rate) as host:
+        arguments = arguments_with_score(wish)
+    with BagHost(wish.bag.expanduser(), nodes, arguments, rate=wish.rate) as host:
         if out is not None:
             host.record(out, inputs=wish.inputs, diagnostics=wish.diagnostics, overwrite=wish.force)
         else:
@@ -98,9 +99,23 @@ def _evaluates(wish: Replay) -> bool:
         return wish.evaluate
     if SCORED not in wish.nodes:
         return False
-    truth = wish.arguments.names(SegmentationScoreNode.name).resolve("ground_truth/mask")
+    truth = arguments_with_score(wish).names(SegmentationScoreNode.name).resolve("ground_truth/mask")
     with BagReader(wish.bag.expanduser()) as bag:
         return truth in {topic.name for topic in bag.topics}
+
+
+def arguments_with_score(wish: Replay) -> RosArguments:
+    """The user's, so that the score node keeps its own name and hears what the scored node really publishes."""
+    rules: list[Remapping] = []
+    for rule in wish.arguments.remappings:
+        everybody = rule.source == "__node" and rule.node is None
+        rules += [replace(rule, node=node_type(name).name) for name in wish.nodes] if everybody else [rule]
+    arguments = replace(wish.arguments, remappings=tuple(rules))
+    scored, score = arguments.names(SCORED), arguments.names(SegmentationScoreNode.name)
+    heard = [
+        Remapping(f"{SCORED}/{topic}", scored.resolve(f"~/{topic}"), score.name) for topic in ("mask", "label_info")
+    ]
+    return replace(arguments, remappings=(*heard, *rules))
 
 
 def text(report: dict[str, Any]) -> str:

@@ -4,6 +4,10 @@ FOLDER/frame-NNNNNN.color.png (or .jpg)
        frame-NNNNNN.depth.png          16 bit, millimetres, 0 or 65535 unknown
        frame-NNNNNN.pose.txt           4x4 map_from_camera (optical frame), metres
        camera-intrinsics.txt           3x3, optional: without it the dataset's published values hold
+
+The dataset's page says that the colour and depth cameras are not calibrated, neither alone nor to each other: the
+frames are the raw images. They are published as if they were registered nevertheless, with one camera for both, so
+colour and depth are some pixels apart at edges.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from scene_understanding.datasets.rgbd import DatasetError, RgbdSample, existing
 from scene_understanding.geometry import PinholeCamera, Pose
 
 CAMERA = PinholeCamera(640, 480, 585.0, 585.0, 320.0, 240.0)
-"""As the dataset's page gives it."""
+"""As the dataset's page gives it for the depth camera."""
 
 WHAT = "7-Scenes"
 

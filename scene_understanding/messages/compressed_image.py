@@ -21,7 +21,7 @@ def color_from_compressed_image(msg: CompressedImage) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB of a jpeg, png or any other file that OpenCV reads; 16 bit scales as in `color_from_image`.
 
     Raises:
-        ValueError: compressed depth, or bytes that are not an image.
+        ValueError: compressed depth, or bytes that are not an image, or one that is too large for OpenCV.
     """
     if "compressedDepth" in msg.format:
         raise ValueError(f"compressed image of format {msg.format!r} is depth; expected colour, such as 'rgb8; jpeg'")
@@ -122,7 +122,10 @@ def _bytes(msg: CompressedImage) -> memoryview:
 
 
 def _decode(msg: CompressedImage, data: memoryview, flags: int) -> NDArray[Any]:
-    pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if len(data) else None
+    try:
+        pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if len(data) else None
+    except cv2.error as error:  # its text has several lines
+        raise ValueError(f"compressed image of format {msg.format!r} is damaged or too large to decode") from error
     if pixels is None:
         raise ValueError(f"compressed image of format {msg.format!r}: its {len(data)} bytes are not an image")
     return pixels

@@ -28,6 +28,8 @@ _NAMED: dict[str, tuple[str, int]] = {
 _GENERIC = re.compile(r"(8U|8S|16U|16S|32S|32F|64F)C([1-9]\d{0,2})$")
 _GENERIC_KINDS = {"8U": "u1", "8S": "i1", "16U": "u2", "16S": "i2", "32S": "i4", "32F": "f4", "64F": "f8"}
 _SEMI_PLANAR = ("nv12", "nv21")
+_PAIRED = ("uyvy", "yuv422", "yuyv", "yuv422_yuy2")
+"""4:2:2: two pixels side by side share their colour."""
 
 _TO_RGB = {
     "bgr8": cv2.COLOR_BGR2RGB, "8UC3": cv2.COLOR_BGR2RGB, "bgr16": cv2.COLOR_BGR2RGB,
@@ -110,10 +112,12 @@ def color_from_image(msg: Image) -> NDArray[np.uint8]:
     (REP-118) and refused: a grey camera of 16 bit says mono16.
 
     Raises:
-        ValueError: another encoding, or a message that `image_to_array` refuses.
+        ValueError: another encoding, a 4:2:2 image of odd width, or a message that `image_to_array` refuses.
     """
     if msg.encoding not in COLOR_ENCODINGS:
         raise ValueError(f"encoding {msg.encoding!r} is not colour; expected one of: {', '.join(COLOR_ENCODINGS)}")
+    if msg.encoding in _PAIRED and msg.width % 2:
+        raise ValueError(f"image {msg.width}x{msg.height} {msg.encoding}: width must be even")
     pixels: Any = image_to_array(msg)
     if msg.encoding == "rgb8":
         return pixels

@@ -115,11 +115,14 @@ class SimulatorNode(Node):
                 self._simulator.advance(self._step / parts, self._next_command(self._step / parts))
         context.report(collisions=self._simulator.robot.collisions)
         out = self._always()
+        if context.wanted("camera_info"):
+            out["camera_info"] = camera_to_camera_info(self._simulator.camera, make_header(self._time_ns, CAMERA))
         if any(context.wanted(name) for name in ("color", "depth", "points", *TRUTH_OF_CAMERA)):
             with context.stage("render"):
                 observation = self._simulator.observe()
             with context.stage("encode"):
                 out |= self._seen(observation, context)
+        self._announced = True  # not before: what is latched would be lost with a tick that fails
         return out
 
     def _next_command(self, dt: float) -> Command:
@@ -131,7 +134,7 @@ class SimulatorNode(Node):
         return self._wander.command(simulator.robot.map_from_base, simulator.crowd.places(), dt)
 
     def _always(self) -> dict[str, Any]:
-        """Clock, transforms and odometry; with the first tick also what is latched. The clock goes first."""
+        """Clock, transforms and odometry; until a tick succeeds also what is latched. The clock goes first."""
         simulator, stamp_ns = self._simulator, self._time_ns
         map_from_base, odom_from_base = simulator.robot.map_from_base, simulator.odom_from_base
         map_from_odom = map_from_base @ odom_from_base.inverse()
@@ -146,7 +149,6 @@ class SimulatorNode(Node):
         return out
 
     def _announcement(self) -> dict[str, Any]:
-        self._announced = True
         mounts = [(BASE, CAMERA, self._time_ns, self._simulator.base_from_camera)]
         if self.parameters.lidar:
             mounts.append((BASE, LIDAR, self._time_ns, self._simulator.base_from_lidar))
@@ -157,7 +159,6 @@ class SimulatorNode(Node):
     def _seen(self, o: Observation, context: Context) -> dict[str, Any]:
         header = make_header(self._time_ns, CAMERA)
         make = {
-            "camera_info": lambda: camera_to_camera_info(o.camera, header),
             "color": lambda: array_to_image(o.rgb, "rgb8", header),
             "depth": lambda: array_to_image(o.depth, "32FC1", header),
             "truth_mask": lambda: array_to_image(self._id_of_nyu40[o.truth.label], "mono8", header),

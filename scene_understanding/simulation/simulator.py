@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scene_understanding.geometry import OPTICAL_FROM_BODY, PinholeCamera, Pose
+from scene_understanding.geometry.pose import interpolate
 from scene_understanding.simulation.building import generate_building
 from scene_understanding.simulation.crowd import Crowd
 from scene_understanding.simulation.lidar import Lidar, LidarScan
@@ -98,6 +100,7 @@ class EmbeddedSimulator:
         world: the world.
         robot: the robot.
         crowd: the people, who make way for it.
+        camera: its intrinsics.
         base_from_camera, base_from_lidar: where the sensors are on it.
     """
 
@@ -115,7 +118,7 @@ class EmbeddedSimulator:
         """`world` defaults to the building of `seed`, the camera to 320x240 pixels at 0.9 m; no LiDAR by default."""
         self.world = generate_building(seed) if world is None else world
         self._seed = seed
-        self._camera = camera or PinholeCamera.from_fov(320, 240, np.deg2rad(65))
+        self.camera = camera or PinholeCamera.from_fov(320, 240, np.deg2rad(65))
         mount = Pose.from_rotation_translation(OPTICAL_FROM_BODY.T, (0.12, 0, 0.9))
         self.base_from_camera = mount if base_from_camera is None else base_from_camera
         self.base_from_lidar = Pose.from_rotation_translation(np.eye(3), (0, 0, 0.45))
@@ -130,7 +133,7 @@ class EmbeddedSimulator:
         self.robot = Robot(self.world.grid, self.world.start, self._limits)
         self.crowd = Crowd(self.world.people)
         self._odometry = WheelOdometry(self._odometry_noise, self._seed)
-        self._before = self.robot.map_from_base  # when the LiDAR's revolution began
+        self._trail = deque([(0, self.robot.map_from_base)])  # times and poses of the LiDAR's last revolution
 
     @property
     def time_ns(self) -> int:
@@ -161,25 +164,41 @@ class EmbeddedSimulator:
             raise ValueError(f"a step of {dt} s; it must be above 0")
         self._time_ns += round(dt * 1e9)
         self._index += 1
-        before = self._before = self.robot.map_from_base
+        before = self.robot.map_from_base
         self.crowd.advance(dt, before.translation[:2])
         self.robot.step(command, dt, self.crowd.places())
         self._odometry.update(before, self.robot.map_from_base)
+        self._trail.append((self._time_ns, self.robot.map_from_base))
+        while len(self._trail) > 1 and self._trail[1][0] <= self._sweep_start_ns():
+            self._trail.popleft()
 
     def observe(self) -> Observation:
         """Read all sensors."""
         map_from_base = self.robot.map_from_base
         pose = map_from_base @ self.base_from_camera
-        frame = self._renderer.render(self._camera, pose, self.crowd.times)
-        rgb, depth = self._noise.apply(frame.rgb, frame.depth, self._camera, self._index)
+        frame = self._renderer.render(self.camera, pose, self.crowd.times)
+        rgb, depth = self._noise.apply(frame.rgb, frame.depth, self.camera, self._index)
         return Observation(
-            self._time_ns, rgb, depth, frame, self._camera, map_from_base, self._odometry.odom_from_base,
-            self.base_from_camera, people_truth(self.crowd, frame, self._camera, pose),
+            self._time_ns, rgb, depth, frame, self.camera, map_from_base, self._odometry.odom_from_base,
+            self.base_from_camera, people_truth(self.crowd, frame, self.camera, pose),
             self.robot.collisions, self._scan(), None if self._lidar is None else self.base_from_lidar,
         )  # fmt: skip
 
     def _scan(self) -> LidarScan | None:
         if self._lidar is None:
             return None
-        start, end = (pose @ self.base_from_lidar for pose in (self._before, self.robot.map_from_base))
+        start, end = (pose @ self.base_from_lidar for pose in (self._sweep_start(), self.robot.map_from_base))
         return self._lidar.scan(self._renderer, start, self.crowd.times, end, self._seed, self._index)
+
+    def _sweep_start_ns(self) -> int:
+        """When the LiDAR's revolution that ends now began."""
+        return self._time_ns - (0 if self._lidar is None else round(self._lidar.period * 1e9))
+
+    def _sweep_start(self) -> Pose:
+        """map_from_base at that time; the robot stood still before the simulation began."""
+        begin_ns = self._sweep_start_ns()
+        first_ns, first = self._trail[0]
+        if begin_ns <= first_ns:
+            return first
+        next_ns, following = self._trail[1]
+        return interpolate(first, following, (begin_ns - first_ns) / (next_ns - first_ns))

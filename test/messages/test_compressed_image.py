@@ -1,4 +1,5 @@
 import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -111,6 +112,17 @@ def test_bad_colour():
         color_to_compressed_image(SMOOTH, HEADER, "gif")
     with pytest.raises(ValueError, match="not depth"):
         depth_to_compressed_image(SMOOTH, HEADER)
+
+
+def test_image_too_large_to_decode():
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    size = struct.pack(">IIBBBBB", 100_000, 100_000, 16, 0, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    for decode in (color_from_compressed_image, depth_from_compressed_image):
+        with pytest.raises(ValueError, match="'png' is damaged or too large to decode$"):
+            decode(CompressedImage(HEADER, "png", np.frombuffer(png, np.uint8)))
 
 
 def test_truncated_png_is_an_error_or_an_image_but_no_crash():

@@ -230,6 +230,12 @@ def test_array_that_does_not_fit_its_encoding(shape, dtype, encoding):
         array_to_image(np.zeros(shape, dtype), encoding, HEADER)
 
 
+@pytest.mark.parametrize(("encoding", "shape"), [("yuyv", (2, 3)), ("uyvy", (1, 1)), ("yuv422", (4, 5))])
+def test_odd_width_of_shared_colour(encoding, shape):
+    with pytest.raises(ValueError, match=f"image {shape[1]}x{shape[0]} {encoding}: width must be even$"):
+        color_from_image(array_to_image(np.zeros((*shape, 2), np.uint8), encoding, HEADER))
+
+
 def test_same_as_cv_bridge():
     """cv_bridge is the oracle where ROS is installed."""
     cv_bridge = pytest.importorskip("cv_bridge", reason="needs ROS 2")

@@ -138,6 +138,27 @@ def test_nothing_is_rendered_for_nobody() -> None:
     assert "render" not in rig.runner.statistics()["stages"]
 
 
+def test_camera_info_alone_needs_no_rendering() -> None:
+    rig = Rig(Parameters(**SMALL), listen=("camera_info",))
+    rig.tick(2)
+    camera = camera_info_to_camera(rig.heard["camera_info"][1]).rectified
+    assert len(rig.heard["camera_info"]) == 2 and (camera.width, camera.height) == (160, 120)
+    assert stamp_to_ns(rig.heard["camera_info"][1].header.stamp) == 1_100_000_000
+    assert "render" not in rig.runner.statistics()["stages"]
+
+
+def test_what_is_latched_survives_a_first_picture_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(Parameters(**SMALL))
+    with monkeypatch.context() as broken:
+        broken.setattr(rig.node._simulator, "observe", lambda: 1 / 0)
+        rig.runner.tick()
+    assert not rig.heard["tf_static"] and rig.runner.statistics()["failed"] == 1
+    for _ in range(2):
+        rig.runner.tick()
+    assert len(rig.heard["tf_static"]) == len(rig.heard["truth_labels"]) == 1
+    assert len(rig.heard["color"]) == 2
+
+
 def test_the_same_seed_gives_the_same_pixels() -> None:
     pictures = []
     for _ in range(2):

@@ -35,6 +35,20 @@ def test_clock_adds_up_exactly(simulator):
         simulator.advance(0.0, Command())
 
 
+@pytest.mark.parametrize("dt", [0.025, 0.04, 0.05, 0.1, 0.2])
+def test_scan_begins_a_period_ago_however_long_the_steps_are(simulator, monkeypatch, dt):
+    sweeps = []
+    monkeypatch.setattr(Lidar, "scan", lambda self, renderer, start, times, end, *noise: sweeps.append((start, end)))
+    for _ in range(round(2 / dt)):
+        simulator.advance(dt, Command(0.0, 0.4))
+    simulator.observe()
+    start, end = sweeps[0]
+    assert end.yaw - start.yaw == pytest.approx(0.4 * Lidar.period, rel=1e-3)
+    simulator.reset()
+    start, end = sweeps[1]
+    np.testing.assert_array_equal(start.matrix, end.matrix)
+
+
 def test_scan_and_camera_agree_with_the_floor(simulator):
     o = simulator.reset()
     pose = o.map_from_base @ o.base_from_camera
