@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import Counter, deque
@@ -23,6 +24,8 @@ from scene_understanding.hosts.silence import explain
 from scene_understanding.nodes.node import RELIABLE, Node
 
 TRANSFORM_LEAD_NS = 200_000_000
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,9 @@ class BagHost:
     threads and the bag plays at that multiple of its speed: what comes too late is dropped and counted, as live.
 
     Transforms reach the nodes 0.2 s of recorded time early, which stands for the waiting of a live lookup.
+
+    What the nodes publish themselves replaces what the bag holds on the same topic, but for the transforms, which
+    have many publishers.
 
     Attributes:
         bus: subscribe to it before `run` to see what is published.
@@ -121,7 +127,7 @@ class BagHost:
         assert self.recorder is not None
         wanted = {name for name, _, _ in runner.subscribed} | {runner.tf_topic, runner.tf_static_topic}
         for topic in self.bag.topics:
-            if topic.name in wanted:
+            if topic.name in wanted and topic.name not in self._replaced:
                 self.recorder.add(topic.name, topic.type, offered(topic.qos), topic.definition)
 
     def run(self) -> ReplayResult:
@@ -192,9 +198,20 @@ class BagHost:
                 runner.transforms.hear_early(delivery, static=message.topic == runner.tf_static_topic)
 
     def _wanted(self) -> list[Topic]:
-        """Topics of the bag that somebody listens to, under all the types that they have in the bag."""
+        """Topics of the bag that somebody listens to, under all the types that they have in the bag, less those that
+        the nodes publish anew; says which these are.
+        """
         heard = {topic.name for topic in self.bag.topics if self.bus.has_listeners(topic.name, topic.type)}
-        return [topic for topic in self.bag.topics if topic.name in heard]
+        left_out = sorted(heard & self._replaced)
+        if left_out:
+            log.warning("%s: left out, for nodes of this run publish them: %s", self.bag.path, ", ".join(left_out))
+        return [topic for topic in self.bag.topics if topic.name in heard - self._replaced]
+
+    @property
+    def _replaced(self) -> set[str]:
+        """Topics that are not taken from the bag because a node of this run publishes them."""
+        shared = {topic for runner in self.runners for topic in (runner.tf_topic, runner.tf_static_topic)}
+        return {topic for runner in self.runners for topic, _, _ in runner.published} - shared
 
     def _check_inputs(self) -> None:
         """Every required input must be in the bag, with its type, or be made by one of the nodes."""

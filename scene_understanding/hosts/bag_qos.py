@@ -39,9 +39,9 @@ def qos_from_yaml(profiles: str | Sequence[Any]) -> tuple[QoS, ...]:
     """The profiles of a recorded topic, one for each of its publishers; empty where there are none or are damaged."""
     try:
         entries = yaml.safe_load(profiles) if isinstance(profiles, str) else profiles
-    except yaml.YAMLError:
-        return ()
-    return tuple(_qos(entry) for entry in entries or () if isinstance(entry, dict))
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError):
+        return ()  # all but the first come from PyYAML where a tagged or implied value is none of its kind
+    return tuple(_qos(entry) for entry in entries if isinstance(entry, dict)) if isinstance(entries, list) else ()
 
 
 def _qos(entry: dict[str, Any]) -> QoS:

@@ -147,14 +147,15 @@ class Graph:
 
 
 def encode_info(participant: bytes, nodes: Mapping[str, NodeEntities], gid_size: int = 16) -> bytes:
-    """CDR of a ParticipantEntitiesInfo: nodes by fully qualified name."""
+    """CDR of a ParticipantEntitiesInfo: nodes by fully qualified name; what belongs to no node ("") is left out."""
     out = bytearray(b"\x00\x01\x00\x00") + participant.ljust(gid_size, b"\0")
 
     def put_count(value: int) -> None:
         out.extend(bytes(-len(out) % 4) + struct.pack("<I", value))
 
-    put_count(len(nodes))
-    for full_name, entities in nodes.items():
+    named = {full_name: entities for full_name, entities in nodes.items() if full_name}
+    put_count(len(named))
+    for full_name, entities in named.items():
         namespace, _, name = full_name.rpartition("/")
         for text in (namespace or "/", name):
             put_count(len(text.encode()) + 1)

@@ -59,20 +59,26 @@ def python_value(value: Any) -> Any:
 
 
 def descriptor(description: ParameterDescription) -> Any:
-    """A `rcl_interfaces/msg/ParameterDescriptor`."""
+    """A `rcl_interfaces/msg/ParameterDescriptor`. Ranges are only for numbers: in ROS 2 lists have none."""
     choices = ", ".join(map(str, description.choices)) if description.choices is not None else ""
+    constraints = f"one of: {choices}" if choices else ""
     ranges: dict[str, list[Any]] = {"integer_range": [], "floating_point_range": []}
     if description.bounds is not None:
-        kind, number, step = ("integer", int, 0) if description.type is int else ("floating_point", float, 0.0)
-        low, high = map(number, description.bounds)
-        name = "msg/IntegerRange" if kind == "integer" else "msg/FloatingPointRange"
-        ranges[f"{kind}_range"] = [_message(name, from_value=low, to_value=high, step=step)]
+        low, high = description.bounds
+        if description.type is int:
+            ranges["integer_range"] = [_message("msg/IntegerRange", from_value=int(low), to_value=int(high), step=0)]
+        elif description.type is float:
+            ranges["floating_point_range"] = [
+                _message("msg/FloatingPointRange", from_value=float(low), to_value=float(high), step=0.0)
+            ]
+        else:
+            constraints += f"each from {low} to {high}"
     return _message(
         "msg/ParameterDescriptor",
         name=description.name,
         type=parameter_value(description.default).type,
         description=description.description,
-        additional_constraints=f"one of: {choices}" if choices else "",
+        additional_constraints=constraints,
         read_only=not description.runtime,
         dynamic_typing=False,
         **ranges,

@@ -50,7 +50,9 @@ class Trigger:
 
 
 class Inbox:
-    """Sorts deliveries into sets. Not thread-safe: the runner holds its lock around every call.
+    """Sorts deliveries into sets. Not thread-safe: the runner holds its lock around every call that changes it.
+
+    `messages` needs no lock: it copies the latched inputs in one step, and decoding takes its time.
 
     Attributes:
         heard: by input name.

@@ -167,16 +167,22 @@ class McapReader:
                 losses = len(self.losses)
                 counts: Counter[int] = Counter()
                 times: list[int] = []
+                damaged: list[tuple[str, int]] = []
                 for opcode, _, content in mcap.records(self._records_of(piece)):
-                    if opcode in (mcap.SCHEMA, mcap.CHANNEL):
-                        self._describe(opcode, bytes(content))
-                    elif opcode == mcap.MESSAGE:
-                        channel, _, time_ns, _ = mcap.MESSAGE_START.unpack_from(content)
-                        counts[channel] += 1
-                        times.append(time_ns)
+                    try:
+                        if opcode in (mcap.SCHEMA, mcap.CHANNEL):
+                            self._describe(opcode, bytes(content))
+                        elif opcode == mcap.MESSAGE:
+                            channel, _, time_ns, _ = mcap.MESSAGE_START.unpack_from(content)
+                            counts[channel] += 1
+                            times.append(time_ns)
+                    except (mcap.FormatError, struct.error) as error:
+                        damaged.append((f"damaged record inside a chunk: {error}", len(content)))
                 piece.counts = counts
                 piece.start_ns = min(times, default=0)
                 del self.losses[losses:]  # they are told when the chunk is read for its messages
+                for why, lost in damaged:
+                    self._lose(piece.offset, why, lost)
 
     def _topics(self) -> list[Topic]:
         counts: Counter[int] = sum((piece.counts for piece in self._pieces), Counter()) or self._counts

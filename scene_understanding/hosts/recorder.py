@@ -66,11 +66,6 @@ class Recorder:
         for topic, msgtype, qos in runner.published:
             self.add(topic, msgtype, qos)
 
-    def add_inputs(self, runner: NodeRunner) -> None:
-        """Records what a node listens to, /tf and /tf_static and /clock among it."""
-        for topic, msgtype, qos in runner.subscribed:
-            self.add(topic, msgtype, qos)
-
     def _write(self, topic: str, number: int, period_ns: int, delivery: Delivery) -> None:
         if self._broken:
             self.lost += 1

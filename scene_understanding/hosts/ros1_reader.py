@@ -202,7 +202,7 @@ class Ros1Reader:
                 continue
             try:
                 data = connection.convert(content)
-            except (SerdeError, ValueError, struct.error) as error:
+            except (SerdeError, ValueError, LookupError, TypeError, AttributeError, struct.error) as error:
                 self._lose(piece.offset, f"damaged message on {connection.topic.name}: {error}", 0, 1)
             else:
                 yield Recorded(connection.topic.name, connection.topic.type, _time(header), data)

@@ -35,13 +35,13 @@ class TransformListener(TransformBuffer):
         self._wait = 0.0
         self._changed = threading.Condition()
         self._undecoded: deque[tuple[Delivery, bool]] = deque()
-        self._early: set[Delivery] = set()
+        self._early: dict[Delivery, bool] = {}  # whether static; in the order in which they were heard
 
     def hear(self, delivery: Delivery, static: bool) -> bool:
         """Takes one TFMessage; returns whether the backlog should be taken in."""
         with self._changed:
             if delivery in self._early:
-                self._early.remove(delivery)
+                del self._early[delivery]
                 return False
             self.heard += 1
             self._undecoded.append((delivery, static))
@@ -55,7 +55,7 @@ class TransformListener(TransformBuffer):
         """Takes a message before its time (a bag); `hear` ignores it when its time has come."""
         if self.hear(delivery, static):
             self.take_in()
-        self._early.add(delivery)
+        self._early[delivery] = static
 
     def take_in(self) -> None:
         """Decodes what has been heard. Bytes that are not a TFMessage are refused."""
@@ -97,9 +97,13 @@ class TransformListener(TransformBuffer):
             return bool(self._undecoded) and self._wait > 0
 
     def clear(self) -> None:
-        """Forgets all dynamic transforms, also those not decoded yet: time has jumped back."""
+        """Forgets all dynamic transforms, also those not decoded yet: time has jumped back.
+
+        Those heard early, whose time has not come, are of after the jump: they are taken in again.
+        """
         with self._changed:
             self._undecoded = deque(item for item in self._undecoded if item[1])
+            self._undecoded += [(delivery, False) for delivery, static in self._early.items() if not static]
         super().clear()
 
     def wait_up_to(self, seconds: float) -> None:

@@ -205,6 +205,38 @@ def test_two_types_on_one_topic_of_a_bag(tmp_path: Path, caplog: pytest.LogCaptu
     assert caplog.messages == [f"/mask/mask is {IMAGE} here but is published as {STRING} by /bag"]
 
 
+def test_what_the_nodes_publish_replaces_what_the_bag_holds(
+    bag: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    replay(bag, [Mask], out=tmp_path / "labelled.mcap", inputs=True)
+    assert caplog.messages == []
+    factor = RosArguments.of(parameters=["mask:factor:=3"])
+    result = replay(tmp_path / "labelled.mcap", [Mask, Counter], factor, out=tmp_path / "again.mcap", inputs=True)
+    assert caplog.messages == [
+        f"{tmp_path}/labelled.mcap: left out, for nodes of this run publish them: /mask/mask, /mask/place"
+    ]
+    assert result.statistics["/counter"]["sets"] == FRAMES and "/mask/mask" not in result.read
+    with BagReader(tmp_path / "again.mcap") as again:
+        values = [deserialize(m.data, IMAGE).data[0] for m in again.messages(["/mask/mask"])]
+    assert values == [3 * i for i in range(FRAMES)]
+
+
+class Odometer(Node):
+    """Publishes a transform of its own, beside those of others."""
+
+    name = "odometer"
+    inputs = (Input("color", "color", IMAGE),)
+    outputs = (Output("tf", "/tf", TF),)
+    uses_transforms = True
+
+    def process(self, messages: Mapping, context: Context) -> Mapping:
+        return {"tf": tf_message([("map", "other", START, Pose.identity())])}
+
+
+def test_transforms_have_many_publishers(bag: Path) -> None:
+    assert replay(bag, [Odometer, Mask]).read["/tf"] == FRAMES
+
+
 class Stopwatch(Node):
     """What time it is when an image comes."""
 
@@ -229,6 +261,23 @@ def test_simulated_time_of_a_bag(tmp_path: Path) -> None:
     assert result.statistics["/stopwatch"]["warnings"] == 1, "time jumped back once"
     replay(tmp_path / "in.mcap", [Stopwatch], out=tmp_path / "wall.mcap")
     assert texts(tmp_path / "wall.mcap", "/stopwatch/now") == [str(START + i * SECOND) for i in range(5)]
+
+
+def test_transforms_heard_early_outlive_a_jump_of_time(tmp_path: Path) -> None:
+    """A simulation that starts anew: the transform for its first image is read before the jump is noticed."""
+    with McapWriter(tmp_path / "in.mcap") as writer:
+        numbers = {t: writer.add_topic(t, IMAGE, [SENSOR]) for t in ("/color", "/depth")}
+        numbers |= {"/tf": writer.add_topic("/tf", TF), "/tf_static": writer.add_topic("/tf_static", TF, [LATCHED])}
+        static = tf_message([("base", "camera", 0, Pose.from_yaw(0, 1, 0))])
+        writer.write(numbers["/tf_static"], START, serialize(static))
+        for i, simulated in enumerate((50, 51, 52, 10, 11)):
+            now, stamp = START + i * SECOND // 10, simulated * SECOND
+            for topic in ("/color", "/depth"):
+                writer.write(numbers[topic], now, serialize(image(stamp, i)))
+            odometry = tf_message([("map", "base", stamp, Pose.from_yaw(i, 0, 0))])
+            writer.write(numbers["/tf"], now + 1, serialize(odometry))
+    replay(tmp_path / "in.mcap", [Mask], out=tmp_path / "out.mcap")
+    assert texts(tmp_path / "out.mcap", "/mask/place")[-2:] == ["3.0 1.0", "4.0 1.0"]
 
 
 def test_in_real_time_what_comes_too_late_is_dropped_and_counted(bag: Path, tmp_path: Path) -> None:

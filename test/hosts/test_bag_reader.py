@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
+from rosbags.convert.converter import default_message
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer as Writer2
@@ -15,6 +16,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from scene_understanding.hosts import mcap_format as mcap
 from scene_understanding.hosts.bag_contents import BagError, Loss, Recorded
+from scene_understanding.hosts.bag_qos import qos_from_yaml
 from scene_understanding.hosts.bag_reader import BagReader
 from scene_understanding.hosts.mcap_writer import McapWriter
 from scene_understanding.messages.header import make_header
@@ -293,6 +295,22 @@ def test_a_damaged_length_is_left_behind_at_the_next_chunk(tmp_path: Path) -> No
     assert "reading goes on at the next chunk" in str(losses[0])
 
 
+@pytest.mark.parametrize("opcode", [mcap.SCHEMA, mcap.CHANNEL, mcap.MESSAGE])
+def test_a_damaged_record_in_a_chunk_of_an_unfinished_file(tmp_path: Path, opcode: int) -> None:
+    """Its checksum is none, as some writers do; the records beside the damaged one are read."""
+    path = tmp_path / "bag.mcap"
+    message = mcap.MESSAGE_START.pack(0, 0, 5, 5) + bytes(serialize(String(data="text")))
+    records = mcap.Schema(1, STRING, "ros2msg", b"string data\n").pack() + mcap.Channel(0, 1, "/text", "cdr").pack()
+    records += mcap.record(opcode, b"\xff" * 7) + mcap.record(mcap.MESSAGE, message)
+    chunk = mcap.CHUNK_START.pack(5, 5, len(records), 0) + mcap.text("") + len(records).to_bytes(8, "little") + records
+    header = mcap.record(mcap.HEADER, mcap.text("ros2") + mcap.text("test"))
+    path.write_bytes(mcap.MAGIC + header + mcap.record(mcap.CHUNK, chunk))
+    messages, losses = read(path)
+    assert [(m.topic, m.type, deserialize(m.data, STRING).data) for m in messages] == [("/text", STRING, "text")]
+    unfinished, damaged = sorted(map(str, losses), key=lambda loss: "damaged record" in loss)
+    assert "not finished" in unfinished and "damaged record inside a chunk" in damaged and "7 bytes" in damaged
+
+
 def test_messages_outside_of_chunks_and_out_of_order(tmp_path: Path) -> None:
     """`ros2 bag record --storage-preset-profile fastwrite` writes no chunks; and log times need not ascend."""
     path = tmp_path / "bag.mcap"
@@ -386,6 +404,37 @@ def test_ros1_types_become_those_of_ros2(tmp_path: Path) -> None:
     again = custom.deserialize_cdr(second.data, "my_msgs/msg/Mine")
     assert (again.name, again.header.stamp.sec, list(again.values)) == ("x", 1, [0.0, 1.0, 2.0])
     assert "seq" not in definitions["/mine"] and "float64[] values" in definitions["/mine"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"RegionOfInterest roi", b"RegionOfIntexest roi"),
+        (b"float64[9] K", b"float6x[9] K"),
+        (b"Header header", b"uint32 header"),
+    ],
+)
+def test_a_damaged_type_definition_of_ros1_costs_only_its_messages(tmp_path: Path, before: bytes, after: bytes) -> None:
+    store = get_typestore(Stores.ROS1_NOETIC)
+    path, msgtype = tmp_path / "bag.bag", "sensor_msgs/msg/CameraInfo"
+    with Writer1(path) as writer:
+        info = writer.add_connection("/info", msgtype, typestore=store)
+        text = writer.add_connection("/text", STRING, typestore=store)
+        writer.write(info, 1, store.serialize_ros1(default_message(store, msgtype), msgtype))
+        writer.write(text, 2, store.serialize_ros1(store.types[STRING](data="text"), STRING))
+    path.write_bytes(path.read_bytes().replace(before, after))
+    messages, losses = read(path)
+    assert [(m.topic, deserialize(m.data, STRING).data) for m in messages] == [("/text", "text")]
+    (loss,) = losses
+    assert loss.messages == 1 and "damaged message on /info" in str(loss)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    ["5", "true", "text", "2001-99-99", "{a: 1}", "[[", "!!int ''", "!!float ''", "!!bool x", "!!timestamp x", "", 5],
+)
+def test_damaged_qos_is_unknown(damaged: object) -> None:
+    assert qos_from_yaml(damaged) == ()
 
 
 def test_qos_of_every_way_to_write_it(bags: dict[str, Path]) -> None:

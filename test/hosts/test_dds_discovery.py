@@ -70,6 +70,12 @@ def test_info_is_what_ros_defines():
     assert deserialize(data, INFO_TYPE).node_entities_info_seq[0].node_name == "camera"
 
 
+def test_what_belongs_to_no_node_is_not_announced():
+    entities = NodeEntities([bytes([1] * 16)], [])
+    nodes = {"": entities, "/camera": entities}
+    assert decode_info(encode_info(bytes([9] * 16), nodes))[1] == {"/camera": entities}
+
+
 def test_type_names():
     assert dds_type(IMAGE) == "sensor_msgs::msg::dds_::Image_"
     assert ros_type(dds_type("std_srvs/srv/SetBool_Request")) == "std_srvs/srv/SetBool_Request"
