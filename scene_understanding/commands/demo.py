@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,7 @@ from scene_understanding.nodes.simulator import SimulatorNode
 SEED = 5
 DRIVE = ("rate:=5.0", "speed:=2.5")
 """Of the simulator: twelve pictures a second, and a drive long enough to come through most rooms."""
+SIMULATED_TIME = RosArguments.of(parameters=("use_sim_time:=true",))
 CLOUD, CLOUD_PERIOD = "sensor_msgs/msg/PointCloud2", 2.0
 """Clouds would make up most of the recording; of each topic one in so many simulated seconds is kept."""
 NOT_RECORDED = ("/ground_truth/depth",)
@@ -98,8 +99,8 @@ def two_processes(seed: int, seconds: float) -> dict[str, Any]:
     """Simulator in a child process, segmentation here, DDS between them; on this machine only, as long as it takes."""
     environment = {**os.environ, **PRIVATE, "CYCLONEDDS_URI": TAG.format(os.getpid())}
     with simulator_process(seed, environment) as child, DdsHost(settings_from_environment(environment)) as host:
-        segmentation = host.add(SegmentationNode, arguments("use_sim_time:=true"))
-        score = host.add(SegmentationScoreNode, arguments("use_sim_time:=true"))
+        segmentation = host.add(SegmentationNode, SIMULATED_TIME)
+        score = host.add(SegmentationScoreNode, SIMULATED_TIME)
         node = score.node
         assert isinstance(node, SegmentationScoreNode)
         deadline = time.monotonic() + START_UP
@@ -113,10 +114,15 @@ def two_processes(seed: int, seconds: float) -> dict[str, Any]:
         return figures(segmentation, node)
 
 
+def drive(seed: int) -> tuple[str, ...]:
+    """Parameters of the simulator, as `name:=value`."""
+    return (f"seed:={seed}", *DRIVE)
+
+
 @contextmanager
-def simulator_process(seed: int, environment: Mapping[str, str]):  # type: ignore[no-untyped-def]
+def simulator_process(seed: int, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """The simulator node in a process of its own, ended at the end of the block."""
-    words = [word for value in (f"seed:={seed}", *DRIVE) for word in ("-p", value)]
+    words = [word for value in drive(seed) for word in ("-p", value)]
     command = [sys.executable, "-m", "scene_understanding.cli", "run", "simulator", "--ros-args", *words]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=dict(environment))
     try:
@@ -133,9 +139,9 @@ def simulator_process(seed: int, environment: Mapping[str, str]):  # type: ignor
 def one_process(seed: int, seconds: float, folder: Path) -> dict[str, Any]:
     """All nodes on one bus; outputs recorded to run.mcap, overlays to a video and a strip of pictures."""
     bus = Bus()
-    with NodeRunner.create(SimulatorNode, bus, arguments(f"seed:={seed}", *DRIVE)) as simulator:
-        segmentation = NodeRunner.create(SegmentationNode, bus, arguments("use_sim_time:=true"))
-        score = NodeRunner.create(SegmentationScoreNode, bus, arguments("use_sim_time:=true"))
+    with NodeRunner.create(SimulatorNode, bus, RosArguments.of(parameters=drive(seed))) as simulator:
+        segmentation = NodeRunner.create(SegmentationNode, bus, SIMULATED_TIME)
+        score = NodeRunner.create(SegmentationScoreNode, bus, SIMULATED_TIME)
         with segmentation, score, Recorder(bus, folder / "run.mcap", simulator.clock, overwrite=True) as recorder:
             pictures = Pictures(folder)
             for row, topic in zip(pictures.ROWS, PICTURED, strict=True):
@@ -153,12 +159,6 @@ def one_process(seed: int, seconds: float, folder: Path) -> dict[str, Any]:
             result = figures(segmentation, score.node)
         pictures.close()
     return {**result, "recorded": sum(recorder.recorded.values()), "bag": str(recorder.path)}
-
-
-def arguments(*parameters: str) -> RosArguments:
-    """As `--ros-args -p name:=value ...`."""
-    words = [word for parameter in parameters for word in ("-p", parameter)]
-    return RosArguments.parse(["--ros-args", *words])[0]
 
 
 def figures(segmentation: NodeRunner, score: Any) -> dict[str, Any]:

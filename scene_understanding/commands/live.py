@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from scene_understanding.commands.catalogue import node_type
 from scene_understanding.commands.output import CommandError, table
 from scene_understanding.hosts.names import RosArguments
+from scene_understanding.hosts.signals import stop_signals
 from scene_understanding.nodes.node import Node
 
 POLL = 0.2
@@ -67,18 +65,6 @@ def _types(nodes: Sequence[str], seconds: float | None) -> list[type[Node]]:
 
 def _announce(names: Iterable[str]) -> None:
     print("running:", ", ".join(names), file=sys.stderr, flush=True)
-
-
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, instead of what they otherwise do."""
-    stop = threading.Event()
-    previous = {n: signal.signal(n, lambda *_: stop.set()) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def check_seconds(seconds: float | None) -> None:

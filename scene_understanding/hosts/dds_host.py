@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from scene_understanding.hosts.dds_rosout import RosoutHandler
 from scene_understanding.hosts.dds_settings import DdsSettings
 from scene_understanding.hosts.names import NO_ARGUMENTS, NamingError, RosArguments
 from scene_understanding.hosts.runner import NodeRunner
+from scene_understanding.hosts.signals import stop_signals
 from scene_understanding.nodes.node import ConfigurationError, Node
 from scene_understanding.nodes.parameters import ParameterError
 
@@ -77,18 +77,13 @@ def run(
     Returns:
         Exit code: 0, or 1 after one line on standard error that says why the nodes cannot run.
     """
-    stop = stop or threading.Event()
-    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with DdsHost(settings) as host:
+        with stop_signals(stop) as stopped, DdsHost(settings) as host:
             for node_type in node_types:
                 host.add(node_type, arguments)
-            while not stop.wait(1.0):  # a wait without end would not let Python handle signals on some systems
+            while not stopped.wait(1.0):  # a wait without end would not let Python handle signals on some systems
                 pass
         return 0
     except (DdsError, NamingError, ParameterError, ConfigurationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from scene_understanding.hosts.bus import Bus
 from scene_understanding.hosts.names import NamingError, RosArguments
 from scene_understanding.hosts.ros2_node import USER_ERRORS, Ros2Node
 from scene_understanding.hosts.ros2_transport import Ros2Transport
+from scene_understanding.hosts.signals import stop_signals
 from scene_understanding.messages.memory import keep_freed_memory
 from scene_understanding.nodes.node import Node
 from scene_understanding.nodes.parameters import ParameterError
@@ -152,23 +152,18 @@ def run(node_types: Sequence[type[Node]], arguments: Sequence[str], stop: thread
         Exit code: 0, or 1 after one line on standard error that says why the nodes cannot run.
     """
     keep_freed_memory()
-    stop = stop or threading.Event()
-    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with Ros2Host(arguments) as host:
+        with stop_signals(stop) as stopped, Ros2Host(arguments) as host:
             if others := remove_ros_args(["", *arguments])[1:]:
                 raise NamingError(f"unknown argument '{others[0]}'; arguments of ROS come after --ros-args")
             for node_type in node_types:
                 host.add(node_type)
-            while not (stop.wait(0.2) or host.stopped.is_set()):
+            while not (stopped.wait(0.2) or host.stopped.is_set()):
                 pass
         return 0
     except USER_ERRORS as error:
         print(f"error: {_in_one_line(error)}", file=sys.stderr)
         return 1
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _in_one_line(error: Exception) -> str:

@@ -23,7 +23,7 @@ from torch import nn
 
 from scene_understanding.inference.store import SHIPPED
 from scene_understanding.labels import load_label_set
-from scene_understanding.training.segmentation import Config, build, load_config
+from scene_understanding.training.segmentation import Config, build, input_specs, load_config
 
 TOLERANCE = 1e-3
 SIZE = (240, 320)
@@ -37,8 +37,8 @@ def export_onnx(network: nn.Module, config: Config, path: Path, size: tuple[int,
     """
     network.eval()
     generator = torch.Generator().manual_seed(0)
-    color = torch.randn(1, 3, *size, generator=generator)
-    depth = torch.randn(1, depth_channels(config), *size, generator=generator)
+    shapes = [spec.shape for spec in input_specs(config, size).values()]
+    color, depth = (torch.randn(*shape, generator=generator) for shape in shapes)
     torch.onnx.export(
         network, (color, depth), str(path), input_names=["color", "depth"], output_names=["scores"], dynamo=False,
         opset_version=17,
@@ -51,10 +51,6 @@ def export_onnx(network: nn.Module, config: Config, path: Path, size: tuple[int,
         raise ValueError(f"{path} differs from PyTorch by {difference:.2e}; allowed is {TOLERANCE}")
 
 
-def depth_channels(config: Config) -> int:
-    return int(config.arguments.get("depth_channels", 1))
-
-
 def card(
     config: Config, config_file: Path, run: Path, name: str, onnx: Path, history: Sequence[str] = ()
 ) -> dict[str, Any]:
@@ -63,7 +59,6 @@ def card(
         rows = list(csv.DictReader(file))
     best = max(rows, key=lambda row: float(row["miou"]))
     classes = len(load_label_set(config.label_set).names)
-    extra = depth_channels(config) - 1
     tour = f" and {config.tour_views} views of a tour" if config.tour_views else ""
     data = f"embedded world, {config.views} random views{tour} of every building, 320x240"
     return {
@@ -74,14 +69,8 @@ def card(
         "sha256": hashlib.sha256(onnx.read_bytes()).hexdigest(),
         "label_set": config.label_set,
         "inputs": {
-            "color": {
-                "shape": [1, 3, *SIZE], "mean": list(config.color_mean), "std": list(config.color_std),
-                "channels": ["red", "green", "blue"],
-            },
-            "depth": {
-                "shape": [1, 1 + extra, *SIZE], "mean": [config.depth_mean] + [0.0] * extra,
-                "std": [config.depth_std] + [1.0] * extra, "channels": ["depth", "valid"][: 1 + extra],
-            },
+            input_name: {key: list(values) for key, values in asdict(spec).items()}
+            for input_name, spec in input_specs(config, SIZE).items()
         },
         "outputs": {"scores": [1, classes, *SIZE]},
         "architecture": {"network": config.network, **config.arguments},

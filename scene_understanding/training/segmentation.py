@@ -26,8 +26,10 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from tqdm import tqdm
 
 from scene_understanding.evaluation.segmentation_metrics import confusion_matrix, summary
+from scene_understanding.inference.card import InputSpec
 from scene_understanding.labels import load_label_set
 from scene_understanding.models.fusenet import FuseNet, MobileFuseNet
+from scene_understanding.perception.segmenter import color_input, depth_input
 from scene_understanding.training.augment import augment
 
 NETWORKS = {"fusenet": FuseNet, "mobile_fusenet": MobileFuseNet}
@@ -83,13 +85,24 @@ def load_config(path: Path) -> Config:
         raise ValueError(f"training config {path}: {' '.join(str(error).split())}") from error
 
 
+def input_specs(config: Config, size: tuple[int, ...]) -> dict[str, InputSpec]:
+    """What the network takes for images of `size` (H, W), as its card will say."""
+    more = int(config.arguments.get("depth_channels", 1)) - 1
+    return {
+        "color": InputSpec((1, 3, size[0], size[1]), config.color_mean, config.color_std, ("red", "green", "blue")),
+        "depth": InputSpec(
+            (1, 1 + more, size[0], size[1]), (config.depth_mean, *[0.0] * more), (config.depth_std, *[1.0] * more),
+            ("depth", "valid")[: 1 + more],
+        ),
+    }  # fmt: skip
+
+
 def normalised(config: Config, rgb: NDArray[np.uint8], depth: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
-    """color (3, H, W) and depth (2, H, W) float32: normalised metres with 0 where unknown, and the valid mask."""
-    mean, std = np.array(config.color_mean, np.float32), np.array(config.color_std, np.float32)
-    color = (rgb.astype(np.float32) - mean) / std
-    valid = (depth > 0).astype(np.float32)
-    metres = (depth - np.float32(config.depth_mean)) / np.float32(config.depth_std) * valid
-    return torch.from_numpy(color.transpose(2, 0, 1)), torch.from_numpy(np.stack([metres, valid]))
+    """color (3, H, W) and depth (D, H, W) float32, by the code that prepares them on the robot."""
+    specs = input_specs(config, depth.shape)
+    return torch.from_numpy(color_input(rgb, specs["color"])[0]), torch.from_numpy(
+        depth_input(depth, specs["depth"])[0]
+    )
 
 
 class TrainingSet(Dataset[tuple[Tensor, Tensor, Tensor]]):

@@ -39,7 +39,7 @@ def test_unknown_depth_is_zero_and_not_valid(unknown: float) -> None:
 def test_training_and_running_prepare_the_same_inputs() -> None:
     from scene_understanding.training.segmentation import Config, normalised
 
-    config = Config("mobile_fusenet", "nyu13", (0, 1), (1, 2), 1, 1, {})
+    config = Config("mobile_fusenet", "nyu13", (0, 1), (1, 2), 1, 1, {"depth_channels": 2})
     spec = find("fusenet_embedded13").inputs
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (240, 320, 3), np.uint8)
