@@ -142,7 +142,7 @@ def test_wheel_holds_what_a_robot_needs(tmp_path: Path) -> None:
         archive.extractall(tmp_path / "site")
     wanted = ["config/segmentation.yaml", "launch/segmentation.launch.py", "msg_definitions/People.msg"]
     wanted += [str(p.relative_to(ROOT / "scene_understanding"))
-               for pattern in ("**/*.py", "**/*.yaml", "**/*.msg", "**/*.srv", "networks/*/model.onnx")
+               for pattern in ("**/*.py", "**/*.yaml", "**/*.msg", "**/*.srv", "**/*.txt", "networks/*/model.onnx")
                for p in (ROOT / "scene_understanding").glob(pattern)]  # fmt: skip
     assert {f"scene_understanding/{name}" for name in wanted} <= names
     assert not [name for name in names if name.startswith(("test/", "bench/", "docs/"))]

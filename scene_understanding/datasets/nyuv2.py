@@ -1,6 +1,6 @@
 """NYU Depth v2 (Silberman et al., ECCV 2012), labelled images as a folder.
 
-    FOLDER/train.txt            numbers, one a line (another list may be named)
+    FOLDER/train.txt            numbers, one a line (or another list; `datasets/splits` has val, fit, fit100...)
            rgb/NNNN.jpg         320x240
            depth/NNNN.png       16 bit, millimetres
            labels40/NNNN.png    8 bit: 1..40 NYU40, 0 unlabelled, 255 ignore (optional: samples without labels)
@@ -12,12 +12,12 @@ median, 16 without). Each image is a place of its own, so its map lies below the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scene_understanding.datasets.lists import find_list, read_numbers
 from scene_understanding.datasets.rgbd import (
     DatasetError,
     RgbdSample,
@@ -44,7 +44,8 @@ class NYUv2Folder:
 
     Args:
         folder: as in the module's docstring.
-        split: name of a list in the folder (`train` for train.txt) or path of a file with numbers.
+        split: name of a list in the folder (`train` for train.txt), else of ours (`val`, `fit`, `fit100`, `fit200`,
+            `fit400`: parts of the official training images), else path of a file with numbers.
         label_set: "nyu13", "nyu40", or another that `labels.mapping` can make from nyu40.
 
     Raises:
@@ -55,7 +56,7 @@ class NYUv2Folder:
         self.folder = existing_folder(folder, WHAT)
         self.label_set = label_set
         self.camera = CAMERA
-        self.numbers = read_numbers(_list_path(self.folder, split))
+        self.numbers = read_numbers(find_list(self.folder, split, "nyuv2"), WHAT)
         self._table = mapping("nyu40", label_set)
         for part in ("rgb", "depth"):
             existing_folder(self.folder / part, WHAT)
@@ -96,26 +97,3 @@ def _rotations(path: Path) -> NDArray[np.float64]:
         return np.loadtxt(path, ndmin=2).reshape(-1, 3, 3)
     except ValueError as error:
         raise DatasetError(f"{path} does not hold rotations of 3x3 numbers: {error}") from error
-
-
-def _list_path(folder: Path, split: str | Path) -> Path:
-    inside = folder / f"{split}.txt"
-    return inside if inside.is_file() else Path(split).expanduser()
-
-
-def read_numbers(path: Path) -> Sequence[int]:
-    """Image numbers of a list file.
-
-    Raises:
-        DatasetError: no such file, nothing in it, or something that is not a number.
-    """
-    try:
-        words = path.read_text("utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(
-            f"{WHAT}: list {path} cannot be read: {getattr(error, 'strerror', None) or error}"
-        ) from error
-    wrong = [word for word in words if not word.isdecimal()]
-    if wrong or not words:
-        raise DatasetError(f"{WHAT}: list {path} " + (f"holds '{wrong[0]}', not a number" if wrong else "is empty"))
-    return [int(word) for word in words]

@@ -1,0 +1,68 @@
+"""Lists of images: which frames of a dataset make up a split, one number or name a word, in text files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scene_understanding.datasets.rgbd import DatasetError
+
+SHIPPED = Path(__file__).resolve().parent / "splits"
+"""Lists of ours, as DATASET_SPLIT.txt; docs/datasets.md says how they were chosen."""
+
+
+def find_list(folder: Path, split: str | Path, dataset: str) -> Path:
+    """The list file of a split: SPLIT.txt in the dataset's folder, else ours for the dataset, else a path.
+
+    Args:
+        dataset: as in the names of `SHIPPED`, such as "nyuv2".
+
+    Raises:
+        DatasetError: none of the three; the error names the lists that exist.
+    """
+    candidates = (folder / f"{split}.txt", SHIPPED / f"{dataset}_{split}.txt", Path(split).expanduser())
+    for path in candidates:
+        if path.is_file():
+            return path
+    known = ", ".join(known_lists(folder, dataset)) or "none"
+    raise DatasetError(f"{dataset}: no list '{split}' for {folder}; known: {known}; or give the path of a list file")
+
+
+def known_lists(folder: Path, dataset: str) -> list[str]:
+    """Names of the splits that `find_list` finds without a path."""
+    shipped = {path.stem.removeprefix(f"{dataset}_") for path in SHIPPED.glob(f"{dataset}_*.txt")}
+    return sorted(shipped | {path.stem for path in folder.glob("*.txt") if _is_list(path)})
+
+
+def _is_list(path: Path) -> bool:
+    """Whether a text file has one word a line, as lists have; tables of numbers and prose have more."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return len(file.readline().split()) == 1
+
+
+def read_words(path: Path, what: str) -> list[str]:
+    """The words of a list file; `what` names the dataset in the error.
+
+    Raises:
+        DatasetError: a file that cannot be read, or nothing in it.
+    """
+    try:
+        words = path.read_text("utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DatasetError(f"{what}: list {path} cannot be read: {reason}") from error
+    if not words:
+        raise DatasetError(f"{what}: list {path} is empty")
+    return words
+
+
+def read_numbers(path: Path, what: str) -> list[int]:
+    """Image numbers of a list file.
+
+    Raises:
+        DatasetError: as `read_words`, or something that is not a number.
+    """
+    words = read_words(path, what)
+    wrong = [word for word in words if not (word.isascii() and word.isdecimal())]
+    if wrong:
+        raise DatasetError(f"{what}: list {path} holds '{wrong[0]}', not a number")
+    return [int(word) for word in words]
