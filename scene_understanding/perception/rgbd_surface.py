@@ -108,22 +108,29 @@ class RgbdSurface:
         known = np.isfinite(depth) & (depth > 0)
         steepest = STEEPEST / camera.fx
         self.depth = smooth_depth(sharpen_depth(np.where(known, depth, np.float32(0)), steepest))
-        self._triangles = _triangles(self.depth, steepest)
+        across, down = _joined(self.depth, steepest), _joined(self.depth.T, steepest).T
+        # Two right-angled triangles for each quad, where both short sides are joined: (H-1, W-1).
+        upper, lower = across[:-1] & down[:, :-1], across[1:] & down[:, 1:]
+        pixel = np.arange(depth.size, dtype=np.int32).reshape(size)
+        self._corner = np.concatenate([pixel[:-1, :-1][upper], pixel[1:, 1:][lower]])
+        self._step = np.ones(len(self._corner), np.int32)
+        self._step[np.count_nonzero(upper) :] = -1
         # Six triangles meet at a pixel within the surface; the others are its rim, or stand alone.
-        meeting = np.bincount(self._triangles.ravel(), minlength=depth.size)
-        self._rim = np.flatnonzero(known.ravel() & (meeting < 6)).astype(np.int32)
+        rim, both = known.copy(), upper & lower
+        rim[1:-1, 1:-1] &= ~(upper[1:, 1:] & both[1:, :-1] & both[:-1, 1:] & lower[:-1, :-1])
+        self._rim = pixel[rim]
 
     def render(self, view_from_source: Pose) -> View:
         """The surface seen by the same camera from elsewhere."""
         canvas = _Canvas(self._camera.width, self._camera.height)
         u, v, inverse = self._project(view_from_source)
-        canvas.draw_triangles(self._triangles, u, v, inverse)
+        canvas.draw_triangles(self._corner, self._step, u, v, inverse)
         # A pixel of the source is as wide in the view as it comes nearer; wide ones would be seen as squares.
         width = np.clip(self.depth.ravel()[self._rim] * inverse[self._rim], 1, 2)
         canvas.draw_squares(self._rim, u, v, inverse, width)
 
         size, hole = self.depth.shape, canvas.source < 0
-        column, row = (place.reshape(size) for place in canvas.place)
+        column, row = canvas.column.reshape(size), canvas.row.reshape(size)
         rgb = cv2.remap(self._rgb, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         rgb[hole.reshape(size)] = 0
         depth = np.full(hole.size, np.nan, np.float32)
@@ -152,31 +159,50 @@ class _Canvas:
     Attributes:
         inverse: (N,) float32, inverse depth of what is nearest so far, 0 for nothing.
         source: (N,) int32, its nearest vertex in the source image, -1 for nothing.
-        place: (2, N) float32, its column and row in the source image.
+        column, row: (N,) float32, its place in the source image.
     """
 
     def __init__(self, width: int, height: int) -> None:
         self._width, self._height = width, height
         self.inverse = np.zeros(width * height, np.float32)
         self.source = np.full(width * height, -1, np.int32)
-        self.place = np.zeros((2, width * height), np.float32)
+        self.column, self.row = np.zeros((2, width * height), np.float32)
 
-    def draw_triangles(self, corners: Index, u: Float32, v: Float32, inverse: Float32) -> None:
-        """Triangles with corners (3, T), vertex numbers; to be drawn before anything else."""
-        corners = corners[:, _least(inverse[corners]) > 0]
-        at_u, at_v = u[corners], v[corners]
-        triangle, x, y = self._pixels(_least(at_u), -_least(-at_u), _least(at_v), -_least(-at_v))
-        corners = corners[:, triangle]
-        share = _shares(at_u[:, triangle] - x.astype(np.float32), at_v[:, triangle] - y.astype(np.float32))
-        inside = np.flatnonzero(_least(share) >= -1e-4)
-        corners, pixel = corners[:, inside], (y * self._width + x)[inside]
-        share = share[:, inside] * inverse[corners]
+    def draw_triangles(self, corner: Index, step: Index, u: Float32, v: Float32, inverse: Float32) -> None:
+        """Triangles, to be drawn before anything else.
+
+        Args:
+            corner: (T,) vertex at the right angle.
+            step: (T,) 1 or -1: the others are this many columns, this many rows off.
+        """
+        if not inverse.all():
+            seen = np.flatnonzero(_least(*self._corners(corner, step, inverse)) > 0)
+            corner, step = corner[seen], step[seen]
+        at_u, at_v = self._corners(corner, step, u), self._corners(corner, step, v)
+        triangle, x, y = self._pixels(_least(*at_u), _most(*at_u), _least(*at_v), _most(*at_v))
+        corner, step = corner[triangle], step[triangle]
+        column, row = x.astype(np.float32), y.astype(np.float32)
+        du = [at - column for at in self._corners(corner, step, u)]
+        dv = [at - row for at in self._corners(corner, step, v)]
+        # Twice the areas of the three triangles that the pixel's centre makes with the sides.
+        share = [du[1] * dv[2] - du[2] * dv[1], du[2] * dv[0] - du[0] * dv[2], du[0] * dv[1] - du[1] * dv[0]]
+        area = share[0] + share[1] + share[2]
+        scale = np.divide(1, area, out=np.full_like(area, -np.inf), where=area != 0)
+        share = [part * scale for part in share]
+        inside = np.flatnonzero(_least(*share) >= -1e-4)
+        corner, step, pixel = corner[inside], step[inside], (y * self._width + x)[inside]
+        share = [part[inside] * at for part, at in zip(share, self._corners(corner, step, inverse), strict=True)]
         found = share[0] + share[1] + share[2]
         won = self._nearest(pixel, found)
-        pixel, corners, share = pixel[won], corners[:, won], share[:, won] / found[won]
-        self.source[pixel] = np.choose(share.argmax(axis=0), corners)
-        row, column = np.divmod(corners, np.int32(self._width))
-        self.place[:, pixel] = (share * column).sum(axis=0), (share * row).sum(axis=0)
+        pixel, corner, step = pixel[won], corner[won], step[won]
+        first, second, third = (part[won] / found[won] for part in share)
+        along, down = (second > first) & (second >= third), (third > first) & (third > second)
+        self.source[pixel] = corner + step * (along + down * np.int32(self._width))
+        row, column = np.divmod(corner, np.int32(self._width))
+        self.column[pixel], self.row[pixel] = column + second * step, row + third * step
+
+    def _corners(self, corner: Index, step: Index, values: NDArray[Any]) -> list[NDArray[Any]]:
+        return [values[corner], values[corner + step], values[corner + step * np.int32(self._width)]]
 
     def draw_squares(self, vertex: Index, u: Float32, v: Float32, inverse: Float32, side: Float32) -> None:
         """Squares about vertices (M,), `side` (M,) pixels wide, where there is nothing or something clearly farther."""
@@ -191,7 +217,7 @@ class _Canvas:
         pixel, vertex = pixel[won], vertex[won]
         self.source[pixel] = vertex
         row, column = np.divmod(vertex, np.int32(self._width))
-        self.place[:, pixel] = column, row
+        self.column[pixel], self.row[pixel] = column, row
 
     def _nearest(self, pixel: Index, inverse: Float32) -> NDArray[np.intp]:
         """Which of the candidates are the nearest at their pixels; the z-buffer then holds them."""
@@ -211,25 +237,12 @@ class _Canvas:
         return box, x[box] + column, y[box] + row
 
 
-def _least(values: NDArray[Any]) -> NDArray[Any]:
-    """Minimum over the first axis of (3, N), which NumPy's own takes longer for."""
-    return np.minimum(np.minimum(values[0], values[1]), values[2])
+def _least(a: Float32, b: Float32, c: Float32) -> Float32:
+    return np.minimum(np.minimum(a, b), c)
 
 
-def _shares(u: Float32, v: Float32) -> Float32:
-    """Barycentric coordinates (3, N) of the origin in triangles u, v (3, N); NaN for those without area."""
-    areas = np.stack([u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return areas / (areas[0] + areas[1] + areas[2])
-
-
-def _triangles(depth: Float32, steepest: float) -> Index:
-    """Corners (3, T), pixel numbers: two triangles for each quad, those of joined pixels."""
-    pixel = np.arange(depth.size, dtype=np.int32).reshape(depth.shape)
-    across, down = _joined(depth, steepest), _joined(depth.T, steepest).T
-    upper, lower = across[:-1] & down[:, :-1], across[1:] & down[:, 1:]
-    a, b, c, d = pixel[:-1, :-1], pixel[:-1, 1:], pixel[1:, :-1], pixel[1:, 1:]
-    return np.concatenate([[a[upper], b[upper], c[upper]], [d[lower], c[lower], b[lower]]], axis=1)
+def _most(a: Float32, b: Float32, c: Float32) -> Float32:
+    return np.maximum(np.maximum(a, b), c)
 
 
 def _joined(depth: Float32, steepest: float) -> NDArray[np.bool_]:
@@ -267,7 +280,7 @@ def fill_holes(view: View) -> View:
 def _push_pull(total: Float32, weight: Float32) -> Float32:
     """(H, W, C) means: own value where weight (H, W) is 1, the coarser level's where 0; `total` is value by weight."""
     height, width = weight.shape
-    own: Float32 = total / np.maximum(weight, np.float32(1e-6))[..., None]
+    own = np.divide(total, np.maximum(weight, np.float32(1e-6))[..., None], dtype=np.float32)
     if weight.min() > 0:
         return own
     half = ((width + 1) // 2, (height + 1) // 2)
