@@ -175,12 +175,14 @@ def replay(
 
 @app.command()
 def convert(
-    source: Annotated[str, typer.Argument(metavar="FORMAT:FOLDER", help="nyuv2:FOLDER or 7scenes:FOLDER")],
+    source: Annotated[
+        str, typer.Argument(metavar="KIND:PLACE", help="as nyuv2:FOLDER, 7scenes:FOLDER, folder:FOLDER, embedded:SEED")
+    ],
     out: Annotated[Path, typer.Argument(metavar="OUT.mcap")],
-    split: Annotated[str | None, typer.Option(help="nyuv2: list of images, by name (train) or path")] = None,
+    split: Annotated[str | None, typer.Option(help="list of images, by name (train) or path")] = None,
     last: Annotated[int | None, typer.Option(help="only the last N")] = None,
     indices: Annotated[str | None, typer.Option(help='positions, as "0,5,10:20" or "::10"')] = None,
-    rate: Annotated[float | None, typer.Option(help="frames per second (default: nyuv2 1, 7scenes 10)")] = None,
+    rate: Annotated[float | None, typer.Option(help="frames per second (default: 7scenes 10, others 1)")] = None,
     float_depth: Annotated[bool, typer.Option(help="depth as 32FC1 metres, not 16UC1 millimetres")] = False,
     force: Force = False,
     as_json: Json = False,

@@ -110,7 +110,7 @@ def test_every_command_has_help(capfd: pytest.CaptureFixture[str], command: str)
         (["replay", "/nowhere.mcap", "--nodes", ","], "no node is named"),
         (["replay", "/nowhere.mcap", "--rate", "-1"], "rate is -1"),
         (["replay", "/nowhere.mcap", "--out", "x.bag"], "does not end in .mcap"),
-        (["convert", "kitti:/x", "x.mcap"], "formats are nyuv2, 7scenes"),
+        (["convert", "kitti:/x", "x.mcap"], "kinds are nyuv2, "),
         (["convert", "nyuv2:/nowhere", "x.mcap", "--rate", "inf"], "rate is inf; it must be finite"),
         (["convert", "nyuv2:/nowhere", "x.mcap"], "/nowhere does not exist"),
         (["models", "show", "nothing"], "no model 'nothing'"),

@@ -13,7 +13,8 @@ from typing import Any
 from tqdm import tqdm
 
 from scene_understanding.commands.output import CommandError, new_file, table
-from scene_understanding.datasets.convert import Stamped, dataset_messages, open_dataset, select
+from scene_understanding.datasets.convert import RATES, Stamped, dataset_messages, select
+from scene_understanding.datasets.open import open_dataset, split_spec
 from scene_understanding.hosts.mcap_writer import McapWriter
 from scene_understanding.messages.types import serialize
 from scene_understanding.nodes.node import LATCHED, RELIABLE
@@ -43,9 +44,9 @@ def convert(wish: Conversion) -> dict[str, Any]:
         raise CommandError(f"rate is {wish.rate}; it must be finite and above 0")
     if wish.out.suffix != ".mcap":
         raise CommandError(f"{wish.out} does not end in .mcap")
-    dataset, default_rate = open_dataset(wish.source, wish.split)
+    dataset = open_dataset(wish.source, wish.split)
     positions = select(len(dataset), wish.indices, wish.last)
-    rate = wish.rate or default_rate
+    rate = wish.rate or RATES.get(split_spec(wish.source)[0], 1.0)
     dataset[positions[0]]  # what is wrong with the dataset shows before a file is made
     counts: Counter[str] = Counter()
     with _whole_or_none(new_file(wish.out, wish.force)) as part, McapWriter(part, overwrite=True) as writer:

@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scene_understanding.datasets.nyuv2 import NYUv2Folder
 from scene_understanding.datasets.rgbd import DatasetError, RgbdDataset, RgbdSample
-from scene_understanding.datasets.seven_scenes import SevenScenesFolder
 from scene_understanding.geometry import OPTICAL_FROM_BODY, Pose
 from scene_understanding.labels import load_label_set
 from scene_understanding.messages.camera_info import camera_to_camera_info
@@ -44,24 +42,8 @@ class Stamped:
     latched: bool = False
 
 
-FORMATS: dict[str, tuple[str, float]] = {"nyuv2": ("NYU Depth v2 folder", 1.0), "7scenes": ("7-Scenes folder", 10.0)}
-"""Name before the colon: what it is, and the frames per second that its bags get unless told otherwise."""
-
-
-def open_dataset(source: str, split: str | None = None) -> tuple[RgbdDataset, float]:
-    """The dataset named `FORMAT:FOLDER` and its default frame rate.
-
-    Raises:
-        DatasetError: an unknown format, or a folder that is not such a dataset.
-    """
-    name, _, folder = source.partition(":")
-    if not folder or name not in FORMATS:
-        raise DatasetError(f"'{source}' is not FORMAT:FOLDER; formats are {', '.join(FORMATS)}")
-    if name == "nyuv2":
-        return NYUv2Folder(folder, split or "train"), FORMATS[name][1]
-    if split is not None:
-        raise DatasetError(f"{name} has no lists of images; a split is for nyuv2")
-    return SevenScenesFolder(folder), FORMATS[name][1]
+RATES = {"7scenes": 10.0}
+"""Frames per second that the bags of a kind of dataset get unless told otherwise; 1 for the others."""
 
 
 def select(count: int, indices: str | None = None, last: int | None = None) -> Sequence[int]:

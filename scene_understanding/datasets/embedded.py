@@ -1,4 +1,4 @@
-"""Views of the embedded world with labels, rendered once into memory-mapped arrays.
+"""Views of the embedded world with labels: rendered as they are asked for, without end, or once into a folder.
 
 There are two kinds: `random` ones, most of which look at some thing from near, every class as likely; and those of a
 `tour`, what a robot sees that drives from room to room: more walls, doors and far ends, fewer things.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
+from itertools import count, repeat
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from scene_understanding.datasets.rgbd import DatasetError, RgbdSample, table_between
 from scene_understanding.geometry import OPTICAL_FROM_BODY, PinholeCamera, Pose
 from scene_understanding.labels import mapping
+from scene_understanding.messages.image import depth_from_millimetres
 
 CAMERA = PinholeCamera(320, 240, 277.0, 277.0, 159.5, 119.5)
 """60 degrees wide, as an RGB-D camera of the PrimeSense kind."""
@@ -27,11 +29,63 @@ TOUR, STEP = 150.0, 0.1
 """Length of a tour and of a step of the driver, seconds."""
 
 
-class EmbeddedViews:
-    """`views` random views of each building, 320x240.
+VIEWS = 24
+"""Of each building, unless told otherwise."""
 
-    `samples[i]` is rgb (240, 320, 3) uint8, depth (240, 320) float32 metres with 0 where the sensor has none, and
-    label (240, 320) uint8 in nyu13 with 255 for void.
+
+class EmbeddedBuildings:
+    """Samples of 320x240 of buildings, rendered when they are asked for; going through them in order is cheapest.
+
+    Args:
+        seeds: buildings.
+        views: of each building.
+        kind: `random` or `tour`.
+        label_set: "nyu40", or another that `labels.mapping` can make from it.
+
+    Raises:
+        DatasetError: no such mapping, no buildings, or no views.
+    """
+
+    def __init__(
+        self, seeds: Sequence[int], views: int = VIEWS, kind: str = "random", label_set: str = "nyu13"
+    ) -> None:
+        if not seeds or views < 1:
+            raise DatasetError(f"embedded: {views} views of {len(seeds)} buildings are none")
+        self.seeds, self.views, self.kind, self.label_set = seeds, views, kind, label_set
+        self._table = table_between("nyu40", label_set)
+        self._rendered: tuple[int, list[RgbdSample]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.seeds) * self.views
+
+    def __getitem__(self, index: int) -> RgbdSample:
+        """Sample by position (negative ones count from the end); renders the whole building of the view."""
+        building, view = divmod(range(len(self))[index], self.views)
+        seed = self.seeds[building]
+        if self._rendered is None or self._rendered[0] != seed:
+            self._rendered = seed, list(_samples(seed, self.views, self.kind, self._table))
+        return self._rendered[1][view]
+
+
+class EmbeddedStream:
+    """Samples without end: of building `first`, `first + step`, ...; the same ones every time.
+
+    `iter` begins anew. Worker k of n that share a stream takes `EmbeddedStream(first + k, n)`.
+    """
+
+    def __init__(
+        self, first: int, step: int = 1, views: int = VIEWS, kind: str = "random", label_set: str = "nyu13"
+    ) -> None:
+        self.first, self.step, self.views, self.kind, self.label_set = first, step, views, kind, label_set
+        self._table = table_between("nyu40", label_set)
+
+    def __iter__(self) -> Iterator[RgbdSample]:
+        for seed in count(self.first, self.step):
+            yield from _samples(seed, self.views, self.kind, self._table)
+
+
+class EmbeddedViews:
+    """`views` views of each building, 320x240, labels in nyu13, rendered once into memory-mapped arrays.
 
     Args:
         folder: where the arrays lie or are rendered to; a folder made for other arguments is refused.
@@ -39,8 +93,11 @@ class EmbeddedViews:
         kind: `random` or `tour`.
     """
 
+    label_set: str | None = "nyu13"
+
     def __init__(self, folder: str | Path, seeds: Sequence[int], views: int, kind: str = "random") -> None:
         self.folder = Path(folder)
+        self._seeds, self._views, self._kind = seeds, views, kind
         wanted = {"seeds": list(seeds), "views": views, "kind": kind}
         done = self.folder / "done.json"
         if not done.exists():
@@ -57,9 +114,12 @@ class EmbeddedViews:
     def __len__(self) -> int:
         return len(self.label)
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
-        depth = self.depth_mm[index].astype(np.float32) * np.float32(0.001)
-        return np.asarray(self.rgb[index]), depth, np.asarray(self.label[index])
+    def __getitem__(self, index: int) -> RgbdSample:
+        """Sample by position (negative ones count from the end)."""
+        building, view = divmod(range(len(self))[index], self._views)
+        depth = depth_from_millimetres(self.depth_mm[index])
+        name = _name(self._seeds[building], self._kind, view)
+        return RgbdSample(name, np.asarray(self.rgb[index]), depth, CAMERA, np.asarray(self.label[index]))
 
     def _render(self, seeds: Sequence[int], views: int, kind: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -83,9 +143,8 @@ def render_building(
     seed: int, views: int, kind: str = "random"
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.uint8]]:
     """rgb (views, 240, 320, 3), depth (views, 240, 320) millimetres, label (views, 240, 320) nyu13, of one building."""
-    look = {"random": random_views, "tour": tour_views}[kind]
     nyu13 = mapping("nyu40", "nyu13")
-    rgb, depth, label = zip(*look(seed, views), strict=True)
+    rgb, depth, label = zip(*KINDS[kind](seed, views), strict=True)
     depth_mm = np.nan_to_num(np.stack(depth) * 1000).astype(np.uint16)
     return np.stack(rgb), depth_mm, nyu13[np.stack(label)]
 
@@ -125,3 +184,16 @@ def tour_views(seed: int, views: int) -> Iterator[View]:
         if step in moments:
             seen = simulator.observe()
             yield seen.rgb, seen.depth, seen.truth.label
+
+
+KINDS = {"random": random_views, "tour": tour_views}
+
+
+def _samples(seed: int, views: int, kind: str, table: NDArray[np.uint8]) -> Iterator[RgbdSample]:
+    """Of one building; `table` (256,) regroups labels of nyu40."""
+    for view, (rgb, depth, label) in enumerate(KINDS[kind](seed, views)):
+        yield RgbdSample(_name(seed, kind, view), rgb, depth, CAMERA, table[label])
+
+
+def _name(seed: int, kind: str, view: int) -> str:
+    return f"{kind}{seed:05d}_{view:03d}"

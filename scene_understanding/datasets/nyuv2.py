@@ -25,9 +25,9 @@ from scene_understanding.datasets.rgbd import (
     read_depth,
     read_label,
     read_rgb,
+    table_between,
 )
 from scene_understanding.geometry import OPTICAL_FROM_BODY, PinholeCamera, Pose
-from scene_understanding.labels import mapping
 
 CAMERA = PinholeCamera(320, 240, 259.43, 259.74, 162.79, 126.87)
 """The colour camera's intrinsics of the dataset's toolbox, at half size."""
@@ -57,7 +57,7 @@ class NYUv2Folder:
         self.label_set = label_set
         self.camera = CAMERA
         self.numbers = read_numbers(find_list(self.folder, split, "nyuv2"), WHAT)
-        self._table = mapping("nyu40", label_set)
+        self._table = table_between("nyu40", label_set)
         for part in ("rgb", "depth"):
             existing_folder(self.folder / part, WHAT)
         self._labelled = (self.folder / "labels40").is_dir()
@@ -74,10 +74,10 @@ class NYUv2Folder:
             DatasetError: a file missing, damaged or of another size.
         """
         number = self.numbers[index]
-        rgb = read_rgb(self.folder / "rgb" / f"{number:04d}.jpg", self.camera)
-        depth = read_depth(self.folder / "depth" / f"{number:04d}.png", self.camera)
+        rgb = read_rgb(self.folder / "rgb" / f"{number:04d}.jpg", self.camera.shape)
+        depth = read_depth(self.folder / "depth" / f"{number:04d}.png", self.camera.shape)
         label = self._label(number) if self._labelled else None
-        return RgbdSample(number, rgb, depth, self.camera, label, self._pose(number))
+        return RgbdSample(f"{number:04d}", rgb, depth, self.camera, label, self._pose(number))
 
     def _pose(self, number: int) -> Pose | None:
         if self._rotations is None:
@@ -88,7 +88,7 @@ class NYUv2Folder:
         return Pose.from_rotation_translation(OPTICAL_FROM_BODY.T @ level_from_camera, (0, 0, CAMERA_HEIGHT))
 
     def _label(self, number: int) -> NDArray[np.uint8]:
-        return self._table[read_label(self.folder / "labels40" / f"{number:04d}.png", self.camera)]
+        return self._table[read_label(self.folder / "labels40" / f"{number:04d}.png", self.camera.shape)]
 
 
 def _rotations(path: Path) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scene_understanding.geometry import PinholeCamera, Pose
+from scene_understanding.labels import LabelSet, mapping
 from scene_understanding.messages.image import depth_from_millimetres
 
 
@@ -23,15 +24,15 @@ class RgbdSample:
     """One frame of an RGB-D dataset.
 
     Attributes:
-        number: the dataset's own number of the frame.
+        name: the dataset's own name of the frame, unique in it and fit for a file name.
         rgb: (H, W, 3) uint8.
-        depth: (H, W) float32 along z, metres, NaN where unknown.
+        depth: (H, W) float32 along z, metres, NaN where unknown; NaN everywhere in datasets of colour images alone.
         camera: intrinsics of both images.
         label: (H, W) uint8 class ids, 255 unlabelled, or None where the dataset has no labels.
         map_from_camera: pose of the camera's optical frame, or None where the dataset has none.
     """
 
-    number: int
+    name: str
     rgb: NDArray[np.uint8]
     depth: NDArray[np.float32]
     camera: PinholeCamera
@@ -43,7 +44,7 @@ class RgbdDataset(Protocol):
     """A sequence of samples.
 
     Attributes:
-        label_set: name in `scene_understanding.labels` of the samples' labels, or None.
+        label_set: of the samples' labels, a name or YAML file for `load_label_set`; None where there are no labels.
     """
 
     @property
@@ -62,23 +63,44 @@ def existing_folder(path: str | Path, what: str) -> Path:
     return folder
 
 
-def read_rgb(path: Path, camera: PinholeCamera) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB of an image file of the camera's size."""
-    return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR, np.uint8, camera), cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+def table_between(source: str | LabelSet, target: str | LabelSet) -> NDArray[np.uint8]:
+    """(256,) uint8: `labels.mapping`, whose errors become those of a dataset."""
+    try:
+        return mapping(source, target)
+    except (ValueError, OSError) as error:
+        raise DatasetError(str(error)) from error
 
 
-def read_depth(path: Path, camera: PinholeCamera) -> NDArray[np.float32]:
-    """(H, W) float32 metres of a 16-bit image file in millimetres; 0 and 65535 are unknown and become NaN."""
-    millimetres = _read(path, cv2.IMREAD_UNCHANGED, np.uint16, camera)
+def read_rgb(path: Path, shape: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of an image file; `shape` (H, W) that it must have.
+
+    Raises:
+        DatasetError: a file that is missing, damaged, or of another size.
+    """
+    return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR, np.uint8, shape), cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def read_depth(path: Path, shape: tuple[int, int] | None = None) -> NDArray[np.float32]:
+    """(H, W) float32 metres of a 16-bit image file in millimetres; 0 and 65535 are unknown and become NaN.
+
+    Raises:
+        DatasetError: a file that is missing, damaged, of another type or size.
+    """
+    millimetres = read_uint16(path, shape)
     return depth_from_millimetres(np.where(millimetres == 65535, np.uint16(0), millimetres))
 
 
-def read_label(path: Path, camera: PinholeCamera) -> NDArray[np.uint8]:
-    """(H, W) uint8 of an 8-bit image file."""
-    return _read(path, cv2.IMREAD_UNCHANGED, np.uint8, camera)
+def read_uint16(path: Path, shape: tuple[int, int] | None = None) -> NDArray[np.uint16]:
+    """(H, W) of a 16-bit image file with one channel; errors as `read_depth`."""
+    return _read(path, cv2.IMREAD_UNCHANGED, np.uint16, shape)
 
 
-def _read(path: Path, flag: int, dtype: Any, camera: PinholeCamera) -> NDArray[Any]:
+def read_label(path: Path, shape: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """(H, W) of an 8-bit image file with one channel; errors as `read_depth`."""
+    return _read(path, cv2.IMREAD_UNCHANGED, np.uint8, shape)
+
+
+def _read(path: Path, flag: int, dtype: Any, shape: tuple[int, int] | None) -> NDArray[Any]:
     if not path.is_file():
         raise DatasetError(f"{path} is missing")
     image = cv2.imdecode(np.fromfile(path, np.uint8), flag) if path.stat().st_size else None
@@ -89,7 +111,23 @@ def _read(path: Path, flag: int, dtype: Any, camera: PinholeCamera) -> NDArray[A
         raise DatasetError(
             f"{path} holds {image.dtype}{image.shape}; expected {np.dtype(dtype)}, {channels} channel(s)"
         )
-    if image.shape[:2] != (camera.height, camera.width):
-        size = f"{image.shape[1]}x{image.shape[0]}"
-        raise DatasetError(f"{path} is {size}; its camera is {camera.width}x{camera.height}")
+    if shape is not None and image.shape[:2] != shape:
+        raise DatasetError(f"{path} is {image.shape[1]}x{image.shape[0]}; expected {shape[1]}x{shape[0]}")
     return image
+
+
+def read_matrix(path: Path, size: int) -> NDArray[np.float64]:
+    """(size, size) of a text file with so many finite numbers.
+
+    Raises:
+        DatasetError: a file that cannot be read or holds something else.
+    """
+    try:
+        values = np.array(path.read_text("utf-8").split(), np.float64)
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise DatasetError(f"{path}: {error}") from error
+    if values.size != size * size or not np.isfinite(values).all():
+        raise DatasetError(f"{path} does not hold {size}x{size} finite numbers")
+    return values.reshape(size, size)

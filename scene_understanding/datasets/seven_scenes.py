@@ -15,9 +15,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from scene_understanding.datasets.rgbd import DatasetError, RgbdSample, existing_folder, read_depth, read_rgb
+from scene_understanding.datasets.rgbd import (
+    DatasetError,
+    RgbdSample,
+    existing_folder,
+    read_depth,
+    read_matrix,
+    read_rgb,
+)
 from scene_understanding.geometry import PinholeCamera, Pose
 
 CAMERA = PinholeCamera(640, 480, 585.0, 585.0, 320.0, 240.0)
@@ -55,10 +61,10 @@ class SevenScenesFolder:
         """
         number = self.numbers[index]
         stem = f"frame-{number:06d}"
-        rgb = read_rgb(self._color[number], self.camera)
-        depth = read_depth(self.folder / f"{stem}.depth.png", self.camera)
+        rgb = read_rgb(self._color[number], self.camera.shape)
+        depth = read_depth(self.folder / f"{stem}.depth.png", self.camera.shape)
         pose = read_pose(self.folder / f"{stem}.pose.txt")
-        return RgbdSample(number, rgb, depth, self.camera, map_from_camera=pose)
+        return RgbdSample(stem, rgb, depth, self.camera, map_from_camera=pose)
 
 
 def _number(path: Path) -> int:
@@ -71,7 +77,7 @@ def _number(path: Path) -> int:
 def _camera(path: Path) -> PinholeCamera:
     if not path.is_file():
         return CAMERA
-    k = _matrix(path, 3)
+    k = read_matrix(path, 3)
     try:
         return PinholeCamera(CAMERA.width, CAMERA.height, *map(float, (k[0, 0], k[1, 1], k[0, 2], k[1, 2])))
     except ValueError as error:
@@ -84,21 +90,9 @@ def read_pose(path: Path) -> Pose:
     Raises:
         DatasetError: no such file, not a 4x4 matrix, or no rotation within 1 %.
     """
-    matrix = _matrix(path, 4)
+    matrix = read_matrix(path, 4)
     u, _, vt = np.linalg.svd(matrix[:3, :3])
     rotation = u @ vt
     if np.linalg.det(rotation) < 0 or not np.allclose(rotation, matrix[:3, :3], atol=1e-2):
         raise DatasetError(f"{path}: the upper left 3x3 is no rotation")
     return Pose.from_rotation_translation(rotation, matrix[:3, 3])
-
-
-def _matrix(path: Path, size: int) -> NDArray[np.float64]:
-    try:
-        values = np.array(path.read_text("utf-8").split(), np.float64)
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise DatasetError(f"{path}: {error}") from error
-    if values.size != size * size or not np.isfinite(values).all():
-        raise DatasetError(f"{path} does not hold {size}x{size} finite numbers")
-    return values.reshape(size, size)

@@ -47,6 +47,11 @@ class PinholeCamera:
         return cls(width, height, f, f, (width - 1) / 2, (height - 1) / 2)
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width), as of an image's array."""
+        return self.height, self.width
+
+    @property
     def matrix(self) -> NDArray[np.float64]:
         """The 3x3 matrix K."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)

@@ -12,7 +12,6 @@ from scene_understanding.datasets.convert import (
     START_NS,
     Stamped,
     dataset_messages,
-    open_dataset,
     sample_messages,
     select,
 )
@@ -44,7 +43,7 @@ class Dataset:
         depth[0, 0] = np.nan
         rotation = [[1, 0, 0], [0, 0, 1], [0, -1, 0]]  # optical x, y, z are map x, -z, y
         return RgbdSample(
-            index, rng.integers(0, 256, (6, 8, 3), np.uint8), depth, CAMERA,
+            str(index), rng.integers(0, 256, (6, 8, 3), np.uint8), depth, CAMERA,
             rng.choice(np.array([0, 5, 12, 255], np.uint8), (6, 8)),
             Pose.from_rotation_translation(rotation, [index, 0, 1.5]),
         )  # fmt: skip
@@ -99,7 +98,7 @@ def test_transforms_give_the_pose_of_the_optical_frame() -> None:
 
 
 def test_depth_out_of_range_is_unknown() -> None:
-    sample = RgbdSample(0, np.zeros((1, 4, 3), np.uint8), np.array([[np.nan, 70.0, 65.535, -1.0]], np.float32),
+    sample = RgbdSample("0", np.zeros((1, 4, 3), np.uint8), np.array([[np.nan, 70.0, 65.535, -1.0]], np.float32),
                         PinholeCamera(4, 1, 1.0, 1.0, 0.0, 0.0))  # fmt: skip
     message = by_topic(sample_messages(sample, 0))["/depth_registered/image_rect"].message
     assert image_to_array(message).tolist() == [[0, 0, 65535, 0]]
@@ -136,18 +135,3 @@ def test_select(arguments: dict[str, object], expected: list[int]) -> None:
 def test_select_refuses(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         select(5, **arguments)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("source", "split", "message"),
-    [
-        ("nyuv2", None, "not FORMAT:FOLDER"),
-        ("kitti:/tmp", None, "formats are nyuv2, 7scenes"),
-        ("nyuv2:", None, "not FORMAT:FOLDER"),
-        ("7scenes:/nowhere", None, "does not exist"),
-        ("7scenes:/nowhere", "train", "no lists"),
-    ],
-)
-def test_open_dataset_refuses(source: str, split: str | None, message: str) -> None:
-    with pytest.raises(DatasetError, match=message):
-        open_dataset(source, split)

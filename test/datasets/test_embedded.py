@@ -1,20 +1,25 @@
+from itertools import islice
+
 import numpy as np
 import pytest
 
-from scene_understanding.datasets.embedded import EmbeddedViews, render_building
+from scene_understanding.datasets.embedded import EmbeddedBuildings, EmbeddedStream, EmbeddedViews, render_building
+from scene_understanding.datasets.rgbd import DatasetError
 
 
 def test_views_are_kept_and_read_back(tmp_path) -> None:
     views = EmbeddedViews(tmp_path / "views", [3], 2)
     assert len(views) == 2
-    rgb, depth, label = views[1]
+    sample = views[1]
+    rgb, depth, label = sample.rgb, sample.depth, sample.label
+    assert sample.name == "random00003_001" and sample.camera.shape == rgb.shape[:2]
     assert (rgb.shape, rgb.dtype) == ((240, 320, 3), np.uint8)
     assert (depth.shape, depth.dtype) == ((240, 320), np.float32)
     assert (label.shape, label.dtype) == ((240, 320), np.uint8)
-    assert depth.min() == 0 and 0.4 <= depth[depth > 0].min() and depth.max() <= 8.01
+    assert np.isnan(depth).any() and 0.4 <= np.nanmin(depth) and np.nanmax(depth) <= 8.01
     assert set(np.unique(label)) <= set(range(13)) | {255}
     again = EmbeddedViews(tmp_path / "views", [3], 2)
-    np.testing.assert_array_equal(again[1][0], rgb)
+    np.testing.assert_array_equal(again[1].rgb, rgb)
     for kept, rendered in zip((views.rgb, views.depth_mm, views.label), render_building(3, 2), strict=True):
         np.testing.assert_array_equal(kept, rendered)
 
@@ -31,3 +36,29 @@ def test_a_tour_shows_other_views_of_the_same_building() -> None:
     assert (rgb[0] != rgb[2]).any()
     for again, before in zip(render_building(3, 3, "tour"), (rgb, depth_mm, label), strict=True):
         np.testing.assert_array_equal(again, before)
+
+
+def test_buildings_are_those_of_the_folder(tmp_path) -> None:
+    folder, buildings = EmbeddedViews(tmp_path, [4, 3], 2), EmbeddedBuildings([4, 3], 2)
+    assert len(buildings) == len(folder) == 4
+    for k in (3, 0, -1):
+        assert buildings[k].name == folder[k].name
+        np.testing.assert_array_equal(buildings[k].rgb, folder[k].rgb)
+        np.testing.assert_array_equal(buildings[k].label, folder[k].label)
+        np.testing.assert_allclose(buildings[k].depth, folder[k].depth, atol=1.1e-3)
+    assert EmbeddedBuildings([3], 1, label_set="nyu40")[0].label.max() > 12
+    with pytest.raises(IndexError):
+        buildings[4]
+
+
+def test_stream_goes_on_and_begins_anew() -> None:
+    stream = EmbeddedStream(3, step=2, views=1)
+    names = [sample.name for sample in islice(stream, 3)]
+    assert names == ["random00003_000", "random00005_000", "random00007_000"]
+    np.testing.assert_array_equal(next(iter(stream)).rgb, EmbeddedBuildings([3], 1)[0].rgb)
+
+
+@pytest.mark.parametrize(("seeds", "arguments"), [([], {}), ([1], {"views": 0}), ([1], {"label_set": "camvid11"})])
+def test_buildings_refuse(seeds, arguments) -> None:
+    with pytest.raises(DatasetError, match="are none|no mapping from 'nyu40'"):
+        EmbeddedBuildings(seeds, **arguments)

@@ -51,7 +51,7 @@ def write_seven_scenes(folder: Path, numbers: tuple[int, ...] = (10, 0)) -> Path
 def test_nyuv2_sample(tmp_path: Path) -> None:
     dataset = NYUv2Folder(write_nyuv2(tmp_path / "nyu"))
     sample = dataset[1]
-    assert (len(dataset), sample.number, dataset[-1].number) == (2, 7, 7)
+    assert (len(dataset), sample.name, dataset[-1].name) == (2, "0007", "0007")
     assert sample.rgb.shape == (240, 320, 3)
     np.testing.assert_allclose(sample.rgb[100, 100], (50, 100, 200), atol=3)  # RGB, not BGR
     assert sample.depth.dtype == np.float32
@@ -90,7 +90,7 @@ def test_nyuv2_without_labels_and_with_rotations(tmp_path: Path) -> None:
 def test_nyuv2_list_of_ones_own(tmp_path: Path) -> None:
     folder = write_nyuv2(tmp_path / "nyu")
     (tmp_path / "mine.txt").write_text("7")
-    assert [sample.number for sample in (NYUv2Folder(folder, tmp_path / "mine.txt")[0],)] == [7]
+    assert NYUv2Folder(folder, tmp_path / "mine.txt").numbers == [7]
 
 
 def test_nyuv2_list_in_the_folder_comes_before_ours(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def damage(folder: Path, what: str) -> None:
         ("no image", "0003.jpg is missing"),
         ("half an image", "0003.png is damaged"),
         ("empty image", "0003.png is damaged"),
-        ("wrong size", "0003.jpg is 640x480; its camera is 320x240"),
+        ("wrong size", "0003.jpg is 640x480; expected 320x240"),
         ("wrong depth", "expected uint16"),
         ("short rotations", "2 rotations, none for image 3"),
         ("no rotations", "does not hold rotations"),

@@ -1,0 +1,196 @@
+"""A folder of one's own: colour, depth and labels as image files.
+
+    FOLDER/rgb/NAME.png (or .jpg, .jpeg)
+           depth/NAME.png    16 bit, millimetres, 0 or 65535 unknown (optional: no depth anywhere)
+           label/NAME.png    8 bit class ids, 255 unlabelled (optional: no labels)
+           labels.yaml       the label set, as those in `scene_understanding/labels/data`
+           camera.yaml       width, height, fx, fy, cx, cy in pixels (optional)
+           LIST.txt          names, one a line (optional: train.txt, val.txt, ...)
+
+The images of one name have one size, that of the camera where there is one. Without camera.yaml a camera of 60 degrees
+across is assumed; that matters only to what moves the camera (augmentation, views, clouds).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from scene_understanding.datasets.lists import find_list, read_words
+from scene_understanding.datasets.rgbd import (
+    DatasetError,
+    RgbdSample,
+    existing_folder,
+    read_depth,
+    read_label,
+    read_rgb,
+    table_between,
+)
+from scene_understanding.geometry import PinholeCamera
+from scene_understanding.labels import UNLABELLED, LabelSet, known_label_sets, load_label_set
+
+WHAT = "folder"
+COLOUR_ENDINGS = (".png", ".jpg", ".jpeg")
+LABELS, CAMERA = "labels.yaml", "camera.yaml"
+ASSUMED_FOV = math.radians(60)
+
+log = logging.getLogger(__name__)
+
+
+class FolderDataset:
+    """Samples of a folder as above, in the order of the list or of their names.
+
+    Args:
+        split: name of a list in the folder, path of one, or None for all images.
+        label_set: what the labels are regrouped to by `labels.mapping`; None for that of labels.yaml. Where there is no
+            labels.yaml, the set that the labels are in.
+
+    Raises:
+        DatasetError: no folder, no images, no such list, names that do not fit, a damaged camera or label set.
+    """
+
+    def __init__(self, folder: str | Path, split: str | Path | None = None, label_set: str | None = None) -> None:
+        self.folder = existing_folder(folder, WHAT)
+        self._colour = _colour_files(self.folder)
+        self.names = sorted(self._colour) if split is None else self._listed(split)
+        self._has_depth = _fits(self.folder / "depth", self._colour)
+        self._has_label = _fits(self.folder / "label", self._colour)
+        self.camera = read_camera(self.folder / CAMERA) if (self.folder / CAMERA).exists() else None
+        if self.camera is None:
+            log.warning(f"{self.folder} has no {CAMERA}: a camera of 60 degrees across is assumed")
+        self.label_set: str | None = None
+        if self._has_label:
+            self.label_set, self._table, self._known = _labels(self.folder, label_set)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> RgbdSample:
+        """Sample by position (negative ones count from the end).
+
+        Raises:
+            IndexError: beyond the end.
+            DatasetError: a file missing, damaged or of another size, or a label that is no class.
+        """
+        name = self.names[index]
+        rgb = read_rgb(self._colour[name], self.camera.shape if self.camera else None)
+        height, width = shape = rgb.shape[:2]
+        if self._has_depth:
+            depth = read_depth(self.folder / "depth" / f"{name}.png", shape)
+        else:
+            depth = np.full(shape, np.nan, np.float32)
+        camera = self.camera or PinholeCamera.from_fov(width, height, ASSUMED_FOV)
+        return RgbdSample(name, rgb, depth, camera, self._label(name, shape) if self._has_label else None)
+
+    def _label(self, name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
+        path = self.folder / "label" / f"{name}.png"
+        label = read_label(path, shape)
+        known = self._known[label]
+        if not known.all():
+            wrong, pixels = np.unique(label[~known], return_counts=True)
+            ids = ", ".join(f"{i} ({n} pixels)" for i, n in zip(wrong[:5], pixels, strict=False))
+            more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+            raise DatasetError(f"{path} holds ids that are no class: {ids}{more}; unlabelled is {UNLABELLED}")
+        return self._table[label]
+
+    def _listed(self, split: str | Path) -> list[str]:
+        path = find_list(self.folder, split, WHAT)
+        names = read_words(path, WHAT)
+        absent = [name for name in names if name not in self._colour]
+        if absent:
+            more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+            raise DatasetError(f"{WHAT}: list {path} names {absent[0]}{more}, not in {self.folder / 'rgb'}")
+        return names
+
+
+def _colour_files(folder: Path) -> dict[str, Path]:
+    """Name to file."""
+    found: dict[str, Path] = {}
+    for path in sorted(existing_folder(folder / "rgb", WHAT).iterdir()):
+        if path.suffix.lower() in COLOUR_ENDINGS:
+            if path.stem in found:
+                raise DatasetError(f"{WHAT}: {path} and {found[path.stem].name} have one name")
+            found[path.stem] = path
+    if not found:
+        raise DatasetError(f"{WHAT}: {folder / 'rgb'} holds no {' or '.join(COLOUR_ENDINGS)}")
+    return found
+
+
+def _fits(part: Path, colour: dict[str, Path]) -> bool:
+    """Whether the optional part is there; that a few files are missing in it shows when they are read.
+
+    Raises:
+        DatasetError: it is there but holds nothing that belongs to a colour image.
+    """
+    if not part.is_dir():
+        return False
+    names = sorted(path.stem for path in part.glob("*.png"))
+    if not names:
+        raise DatasetError(f"{WHAT}: {part} holds no .png; without {part.name} remove the folder")
+    if not colour.keys() & set(names):
+        raise DatasetError(f"{WHAT}: no name of {part} is in rgb: {names[0]}.png beside {colour[min(colour)].name}")
+    return True
+
+
+def _labels(folder: Path, wanted: str | None) -> tuple[str, NDArray[np.uint8], NDArray[np.bool_]]:
+    """The label set of the samples, the table (256,) to it, and which ids (256,) a label file may hold."""
+    path = folder / LABELS
+    if path.is_file():
+        own = _load(path)
+        name = own.name if own.name in known_label_sets() else str(path)
+        if name == own.name and (_load(name).ids, _load(name).names) != (own.ids, own.names):
+            raise DatasetError(f"{path} is named {own.name} but has other classes than that; choose another name")
+    elif wanted is None:
+        known = ", ".join(known_label_sets())
+        raise DatasetError(f"{WHAT}: {path} is missing; add it, or choose the label set of the labels: {known}")
+    else:
+        own, name = _load(wanted), wanted
+    if own.ids[-1] > UNLABELLED:
+        raise DatasetError(f"label set {own.name} has ids above 255; label files have 8 bit")
+    known_ids = np.zeros(256, np.bool_)
+    known_ids[[*own.ids, UNLABELLED]] = True
+    if wanted is None or wanted == name:
+        return name, table_between(own, own), known_ids
+    return wanted, table_between(own, _load(wanted)), known_ids
+
+
+def _load(name_or_path: str | Path) -> LabelSet:
+    try:
+        return load_label_set(name_or_path)
+    except (OSError, ValueError) as error:
+        raise DatasetError(" ".join(str(error).split())) from error
+
+
+def read_camera(path: Path) -> PinholeCamera:
+    """The camera of a YAML file.
+
+    Raises:
+        DatasetError: a file that cannot be read, or with other keys or values than a camera has.
+    """
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+        return PinholeCamera(
+            int(content["width"]), int(content["height"]), *(float(content[key]) for key in ("fx", "fy", "cx", "cy"))
+        )
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DatasetError(f"{path} is no camera (width, height, fx, fy, cx, cy): {reason}") from error
+
+
+def write_camera(path: Path, camera: PinholeCamera) -> None:
+    """As `read_camera` reads it."""
+    path.write_text(yaml.safe_dump(asdict(camera), sort_keys=False), "utf-8")
+
+
+def write_label_set(path: Path, label_set: LabelSet) -> None:
+    """As `load_label_set` reads it."""
+    rows = zip(label_set.ids, label_set.names, label_set.colours.tolist(), strict=True)
+    classes = [{"id": class_id, "name": name, "colour": colour} for class_id, name, colour in rows]
+    text = yaml.safe_dump({"name": label_set.name, "classes": classes}, sort_keys=False, default_flow_style=None)
+    path.write_text(text, "utf-8")

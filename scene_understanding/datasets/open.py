@@ -1,0 +1,70 @@
+"""Datasets by the spelling of the command line: `KIND:PLACE`, such as nyuv2:data/nyuv2 or embedded:900-911."""
+
+from __future__ import annotations
+
+import re
+
+from scene_understanding.datasets.embedded import EmbeddedBuildings
+from scene_understanding.datasets.folder import FolderDataset
+from scene_understanding.datasets.nyuv2 import NYUv2Folder
+from scene_understanding.datasets.rgbd import DatasetError, RgbdDataset
+from scene_understanding.datasets.seven_scenes import SevenScenesFolder
+
+KINDS = {
+    "nyuv2": "folder of NYU Depth v2",
+    "folder": "folder of one's own",
+    "embedded": "seed of a building of the embedded world, or seeds as 900-911",
+    "embedded_tour": "the same, as a robot sees it on a tour",
+    "7scenes": "folder of a 7-Scenes sequence, without labels",
+}
+"""What may stand before the colon, and what then stands after it."""
+
+
+def split_spec(spec: str) -> tuple[str, str]:
+    """The kind and the place of a dataset.
+
+    Raises:
+        DatasetError: no colon, nothing after it, or an unknown kind.
+    """
+    kind, _, place = spec.partition(":")
+    kind = {"seven_scenes": "7scenes"}.get(kind, kind)
+    if not place or kind not in KINDS:
+        raise DatasetError(f"'{spec}' is not KIND:PLACE; kinds are {', '.join(KINDS)}")
+    return kind, place
+
+
+def open_dataset(spec: str, split: str | None = None, label_set: str | None = None) -> RgbdDataset:
+    """The dataset that `spec` names.
+
+    Args:
+        split: list of images, by name or path; None for the dataset's own default (`train` where it has lists).
+        label_set: of the samples' labels; None for the dataset's own (NYUv2 and the embedded world: nyu13).
+
+    Raises:
+        DatasetError: an unknown kind, a place that is not such a dataset, a split or label set that it does not have.
+    """
+    kind, place = split_spec(spec)
+    if kind == "nyuv2":
+        return NYUv2Folder(place, split or "train", label_set or "nyu13")
+    if kind == "folder":
+        return FolderDataset(place, split, label_set)
+    if split is not None:
+        raise DatasetError(f"{kind} has no lists of images, so no split '{split}'")
+    if kind == "7scenes":
+        return SevenScenesFolder(place)
+    return EmbeddedBuildings(
+        parse_seeds(place), kind="tour" if kind == "embedded_tour" else "random", label_set=label_set or "nyu13"
+    )
+
+
+def parse_seeds(text: str) -> range:
+    """Seeds of "5" or of "900-911", both ends included.
+
+    Raises:
+        DatasetError: something else.
+    """
+    match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", text)
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+    if first > last:
+        raise DatasetError(f"embedded:{text} has no seed such as 5, nor seeds such as 900-911")
+    return range(first, last + 1)
