@@ -2,15 +2,10 @@
 
 Hazirbas, Ma, Domokos, Cremers: FuseNet, ACCV 2016 (Figure 2, "sparse fusion", SF5).
 
-`FuseNet` is the paper's network on VGG16; with `width` 1.0 it has 44.2 M parameters for 13 classes. Deviation: none
+The network on VGG16; with `width` 1.0 it has 44.2 M parameters for 13 classes. Deviation: none
 in the structure; the depth input may have more than one channel.
 
-`MobileFuseNet` is the on-board form: the same two streams, with the sum after each of the five stages, but the stages
-are MobileNetV2's (Sandler et al., CVPR 2018) and the decoder is light. A stage of MobileNetV2 ends in a strided
-convolution and leaves no pooling indices, so the decoder upsamples bilinearly and adds the fused maps by 1x1
-convolutions instead of unpooling with indices; the deepest map also gets its global mean as context (ParseNet, 2015).
-
-Both take color (N, 3, H, W) float32 and depth (N, D, H, W) float32, already normalised, of any size, and return class
+Takes color (N, 3, H, W) float32 and depth (N, D, H, W) float32, already normalised, of any size, and returns class
 scores (N, K, H, W) float32.
 """
 
@@ -19,8 +14,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from scene_understanding.models.mobilenet_v2 import CHANNELS, MobileNetV2Stages
 
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 DECODER = ((512, 512, 512), (512, 512, 256), (256, 256, 128), (128, 64), (64,))
@@ -104,58 +97,6 @@ class FuseNet(nn.Module):
                 x = self.dropout(x)
         return self.score(x)
 
-
-class Refine(nn.Module):
-    """One step of the light decoder: upsample, add the fused map of the encoder, smooth by a separable 3x3."""
-
-    def __init__(self, encoder_channels: int, channels: int, outputs: int) -> None:
-        super().__init__()
-        self.lateral = nn.Conv2d(encoder_channels, channels, 1, bias=False)
-        self.smooth = nn.Sequential(
-            nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
-            nn.Conv2d(channels, outputs, 1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        )
-
-    def forward(self, x: Tensor, fused: Tensor) -> Tensor:
-        x = F.interpolate(x, size=fused.shape[-2:], mode="bilinear", align_corners=False)
-        return self.smooth(x + self.lateral(fused))
-
-
-class MobileFuseNet(nn.Module):
-    """Two-stream MobileNetV2 with a sum after each stage and a light decoder.
-
-    Args:
-        classes: number of scores K.
-        depth_channels: D.
-        channels: width of the decoder.
-        dropout: before the scores, in training.
-    """
-
-    def __init__(self, classes: int, depth_channels: int = 1, channels: int = 64, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.color = MobileNetV2Stages(3)
-        self.depth = MobileNetV2Stages(depth_channels)
-        self.top = nn.Sequential(nn.Conv2d(CHANNELS[-1], channels, 1, bias=False), nn.BatchNorm2d(channels))
-        self.context = nn.Conv2d(CHANNELS[-1], channels, 1)
-        widths = (channels, channels, channels, channels // 2)
-        self.refine = nn.ModuleList(Refine(CHANNELS[3 - i], channels, widths[i]) for i in range(4))
-        self.dropout = nn.Dropout2d(dropout)
-        self.score = nn.Conv2d(widths[-1], classes, 1)
-
-    def forward(self, color: Tensor, depth: Tensor) -> Tensor:
-        size = color.shape[-2:]
-        fused: list[Tensor] = []
-        for i in range(5):
-            color, depth = self.color.stage(i, color), self.depth.stage(i, depth)
-            color = color + depth
-            fused.append(color)
-        deepest = fused.pop()
-        x = F.relu(self.top(deepest) + self.context(deepest.mean(dim=(2, 3), keepdim=True)))
-        for refine in self.refine:
-            x = refine(x, fused.pop())
-        x = self.score(self.dropout(x))
-        return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    def score_maps(self, color: Tensor, depth: Tensor) -> tuple[Tensor, None]:
+        """As `forward`, and no second head: what a training asks of every network of segmentation."""
+        return self(color, depth), None

@@ -19,11 +19,11 @@ CHANNELS = (16, 24, 32, 96, 320)
 class InvertedResidual(nn.Module):
     """1x1 expansion, 3x3 depthwise, linear 1x1 projection; identity where the shape allows."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int, dilation: int = 1) -> None:
         super().__init__()
         hidden = inputs * expansion
         layers = [conv_bn_relu6(inputs, hidden, 1)] if expansion != 1 else []
-        layers += [conv_bn_relu6(hidden, hidden, 3, stride, groups=hidden)]
+        layers += [conv_bn_relu6(hidden, hidden, 3, stride, groups=hidden, dilation=dilation)]
         self.conv = nn.Sequential(*layers, nn.Conv2d(hidden, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
         self.identity = stride == 1 and inputs == outputs
 
@@ -31,24 +31,34 @@ class InvertedResidual(nn.Module):
         return x + self.conv(x) if self.identity else self.conv(x)
 
 
-def conv_bn_relu6(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+def conv_bn_relu6(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, dilation: int = 1
+) -> nn.Sequential:
+    padding = kernel // 2 * dilation
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU6(inplace=True),
     )
 
 
 class MobileNetV2Stages(nn.Module):
-    """The five stages; stage i takes (N, C, H, W) at stride 2^i to `CHANNELS[i]` channels at stride 2^(i+1)."""
+    """The five stages; stage i takes (N, C, H, W) at stride 2^i to `CHANNELS[i]` channels at stride 2^(i+1).
 
-    def __init__(self, in_channels: int) -> None:
+    With `dilated` the last one stays at stride 16 and its 3x3 convolutions are two pixels wide apart instead
+    (Chen et al.: DeepLab, 2016), which leaves the weights what they were.
+    """
+
+    def __init__(self, in_channels: int, dilated: bool = False) -> None:
         super().__init__()
         layers: list[nn.Module] = [conv_bn_relu6(in_channels, 32, 3, 2)]
         inputs = 32
         for expansion, outputs, repeats, stride in BLOCKS:
             for i in range(repeats):
-                layers.append(InvertedResidual(inputs, outputs, stride if i == 0 else 1, expansion))
+                last = dilated and len(layers) >= STAGES[4][0]
+                step = stride if i == 0 and not last else 1
+                dilation = 2 if last and len(layers) > STAGES[4][0] else 1
+                layers.append(InvertedResidual(inputs, outputs, step, expansion, dilation))
                 inputs = outputs
         self.features = nn.Sequential(*layers)
 
@@ -63,6 +73,15 @@ class MobileNetV2Stages(nn.Module):
         chosen = {name: weights[name].to(own[name].dtype) for name in own}
         first = "features.0.0.weight"
         if own[first].shape[1] != 3:
-            mean = chosen[first].mean(dim=1, keepdim=True)
-            chosen[first] = torch.cat([mean] + [torch.zeros_like(mean)] * (own[first].shape[1] - 1), dim=1)
+            chosen[first] = stem(chosen[first], own[first].shape[1])
         self.load_state_dict(chosen)
+
+
+def stem(weight: Tensor, inputs: int) -> Tensor:
+    """First convolution for `inputs` channels: one or two are a depth stream's, more are colour with depth stacked.
+
+    Depth gets the mean over red, green and blue (FuseNet, section 4); a validity channel starts from zero.
+    """
+    mean, zero = weight.mean(dim=1, keepdim=True), torch.zeros_like(weight[:, :1])
+    depth = [mean, zero]
+    return torch.cat(depth[:inputs] if inputs < 3 else [weight, *depth[: inputs - 3]], dim=1)

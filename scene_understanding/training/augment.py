@@ -1,44 +1,119 @@
-"""RGB-D augmentation that stays geometrically true."""
+"""RGB-D augmentation that stays geometrically true: a sample after it is one that a camera could have taken."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Sample = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]
-"""rgb (H, W, 3) uint8, depth (H, W) float32 metres with 0 where unknown, label (H, W) uint8 with 255 for void."""
+from scene_understanding.datasets.rgbd import RgbdSample
+from scene_understanding.geometry import PinholeCamera
+from scene_understanding.geometry.views import IMAGE_UP, median_depth, random_viewpoint
+from scene_understanding.perception.rgbd_surface import render_view
+from scene_understanding.training.losses import VOID
 
 
-def flip(sample: Sample) -> Sample:
-    """Mirrors left and right."""
-    rgb, depth, label = sample
-    return rgb[:, ::-1], depth[:, ::-1], label[:, ::-1]
+@dataclass(frozen=True)
+class Augmentation:
+    """What a training sample may go through; the defaults suit one still image of a room.
+
+    Attributes:
+        flip: whether half of the samples are mirrored.
+        scale: the range of the zoom; above 1 crops, below 1 pads with void.
+        turn: the camera turns on the spot by up to so many degrees about each of its axes.
+        views: share of samples that are seen from a random viewpoint nearby (SnapNet-R's 3D-consistent augmentation in
+            its stronger form); needs depth.
+        crop: (height, width) of the result, or None for the size of the sample.
+        holes: up to how many rectangles of the depth are lost, as a structured-light camera loses what shines.
+        depth_gain: the depth is off by up to this share, all of it alike.
+        depth_noise: standard deviation of each pixel's depth at one metre; grows with the square of the distance.
+    """
+
+    flip: bool = True
+    scale: tuple[float, float] = (0.8, 1.6)
+    turn: float = 0.0
+    views: float = 0.0
+    crop: tuple[int, int] | None = None
+    holes: int = 8
+    depth_gain: float = 0.03
+    depth_noise: float = 0.0
+
+    def __call__(self, sample: RgbdSample, rng: np.random.Generator) -> RgbdSample:
+        if rng.random() < self.views and np.isfinite(sample.depth).any():
+            sample = from_viewpoint(sample, rng)
+        if self.flip and rng.random() < 0.5:
+            sample = mirrored(sample)
+        scale = float(np.exp(rng.uniform(*np.log(self.scale))))
+        rotation = cv2.Rodrigues(np.radians(rng.uniform(-self.turn, self.turn, 3)))[0]
+        sample = turned_and_zoomed(sample, rotation, scale, (rng.random(), rng.random()), self.crop)
+        depth = sample.depth * np.float32(1 + rng.uniform(-self.depth_gain, self.depth_gain))
+        if self.depth_noise:
+            depth += np.float32(self.depth_noise) * depth**2 * rng.standard_normal(depth.shape, np.float32)
+        return replace(sample, rgb=jitter_color(sample.rgb, rng), depth=drop_depth(depth, rng, self.holes))
 
 
-def zoom(sample: Sample, scale: float, offset: tuple[float, float]) -> Sample:
-    """Scales about a place in the image and crops or pads to the same size.
+def mirrored(sample: RgbdSample) -> RgbdSample:
+    """Left and right exchanged, in the camera too; a mirrored place has no pose."""
+    camera = sample.camera
+    return replace(
+        sample, rgb=sample.rgb[:, ::-1], depth=sample.depth[:, ::-1],
+        label=None if sample.label is None else sample.label[:, ::-1],
+        camera=replace(camera, cx=camera.width - 1 - camera.cx), map_from_camera=None,
+    )  # fmt: skip
 
-    Zooming by s is moving a camera of the same focal length s times nearer, so depth is divided by s
-    (Eigen et al., NIPS 2014, section 3.3).
+
+def turned_and_zoomed(
+    sample: RgbdSample,
+    rotation: NDArray[np.float64],
+    scale: float,
+    offset: tuple[float, float],
+    size: tuple[int, int] | None = None,
+) -> RgbdSample:
+    """Turns the camera on the spot and goes nearer, in one resampling.
+
+    Turning is the homography K R K^-1 and the depth along the new axis. Zooming by s is moving a camera of the same
+    focal length s times nearer, so depth is divided by s (Eigen et al., NIPS 2014, section 3.3).
 
     Args:
+        rotation: (3, 3) new_from_old, about the optical centre.
         scale: s; above 1 crops, below 1 pads with void.
-        offset: in 0..1, where the window lies within the range that scale leaves, (x, y).
+        offset: in 0..1, where the window lies within the range that scale and size leave, (x, y).
+        size: (H, W) of the window, as the sample if None.
     """
-    rgb, depth, label = sample
-    height, width = label.shape
-    matrix = np.array([[scale, 0, (1 - scale) * width * offset[0]], [0, scale, (1 - scale) * height * offset[1]]])
-    warp: Any = lambda image, flags, border: cv2.warpAffine(  # noqa: E731
-        image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=border
+    camera = sample.camera
+    height, width = size or (camera.height, camera.width)
+    shift = np.array(offset) * (scale * camera.width - width, scale * camera.height - height)
+    window = np.array([[scale, 0, -shift[0]], [0, scale, -shift[1]], [0, 0, 1]])
+    matrix = camera.matrix
+    homography = window @ matrix @ rotation @ np.linalg.inv(matrix)
+    warp: Any = lambda image, flags, border: cv2.warpPerspective(  # noqa: E731
+        np.ascontiguousarray(image), homography, (width, height), flags=flags, borderMode=cv2.BORDER_CONSTANT,
+        borderValue=border,
+    )  # fmt: skip
+    along_x, along_y, along_z = rotation[2] @ np.linalg.inv(matrix) / scale
+    u, v = np.arange(camera.width, dtype=np.float32), np.arange(camera.height, dtype=np.float32)
+    depth = sample.depth * (u * np.float32(along_x) + v[:, None] * np.float32(along_y) + np.float32(along_z))
+    return replace(
+        sample,
+        rgb=warp(sample.rgb, cv2.INTER_LINEAR, (0, 0, 0)),
+        depth=warp(depth, cv2.INTER_NEAREST, float("nan")),
+        label=None if sample.label is None else warp(sample.label, cv2.INTER_NEAREST, VOID),
+        camera=PinholeCamera(
+            width, height, camera.fx, camera.fy, scale * camera.cx - shift[0], scale * camera.cy - shift[1]
+        ),
+        map_from_camera=None,
     )
-    return (
-        warp(np.ascontiguousarray(rgb), cv2.INTER_LINEAR, (0, 0, 0)),
-        warp(np.ascontiguousarray(depth), cv2.INTER_NEAREST, 0) / np.float32(scale),
-        warp(np.ascontiguousarray(label), cv2.INTER_NEAREST, 255),
-    )
+
+
+def from_viewpoint(sample: RgbdSample, rng: np.random.Generator) -> RgbdSample:
+    """The sample's surface as a camera nearby sees it; what it cannot know is void."""
+    up = IMAGE_UP if sample.map_from_camera is None else sample.map_from_camera.rotation[2]
+    view_from_source = random_viewpoint(rng, median_depth(sample.depth), up)
+    view = render_view(sample.rgb, sample.depth, sample.camera, view_from_source, sample.label)
+    return replace(sample, rgb=view.rgb, depth=view.depth, label=view.label, map_from_camera=None)
 
 
 def jitter_color(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -50,21 +125,12 @@ def jitter_color(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np
     return cv2.LUT(np.ascontiguousarray(rgb), table[None])  # type: ignore[return-value]
 
 
-def drop_depth(depth: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Punches up to eight rectangular holes, as shiny and dark things do to a structured-light camera."""
+def drop_depth(depth: NDArray[np.float32], rng: np.random.Generator, most: int = 8) -> NDArray[np.float32]:
+    """Punches up to `most` rectangular holes."""
     depth = depth.copy()
     height, width = depth.shape
-    for _ in range(rng.integers(0, 9)):
+    for _ in range(rng.integers(0, most + 1)):
         h, w = rng.integers(4, height // 5), rng.integers(4, width // 5)
         y, x = rng.integers(0, height - h), rng.integers(0, width - w)
-        depth[y : y + h, x : x + w] = 0
+        depth[y : y + h, x : x + w] = np.nan
     return depth
-
-
-def augment(sample: Sample, rng: np.random.Generator) -> Sample:
-    """The augmentation of training: flip, zoom with depth corrected, colour, depth holes and a depth gain."""
-    if rng.random() < 0.5:
-        sample = flip(sample)
-    scale = float(np.exp(rng.uniform(np.log(0.8), np.log(1.6))))
-    rgb, depth, label = zoom(sample, scale, (rng.random(), rng.random()))
-    return jitter_color(rgb, rng), drop_depth(depth, rng) * np.float32(rng.uniform(0.97, 1.03)), label

@@ -1,154 +1,147 @@
-"""Trains an RGB-D segmentation network: `python -m scene_understanding.training.segmentation CONFIG.yaml OUT`.
+"""Trains an RGB-D segmentation network: `scene-understanding train segmentation --config CONFIG.yaml`.
 
-One loop: AdamW, linear warm-up and polynomial decay (Chen et al., DeepLab), cross-entropy with median-frequency
-class weights (Eigen and Fergus, ICCV 2015), void pixels ignored, exponential moving average of the weights, BF16 where
-the processor has it. A run that is cut off goes on from its last epoch when the same command is given again.
+One loop: AdamW, linear warm-up and a decaying learning rate, cross-entropy with median-frequency class weights (Eigen
+and Fergus, ICCV 2015) and Lovász-Softmax, void pixels ignored, a finer label set on a second head, exponential moving
+average of the weights, BF16 where the processor has it. A run that is cut off goes on from its last epoch when the same
+command is given again.
 """
 
 from __future__ import annotations
 
 import copy
 import csv
-import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-import typer
-import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from tqdm import tqdm
 
+from scene_understanding.datasets.open import open_dataset
+from scene_understanding.datasets.rgbd import RgbdSample
 from scene_understanding.evaluation.segmentation_metrics import confusion_matrix, summary
-from scene_understanding.inference.card import InputSpec
-from scene_understanding.labels import load_label_set
-from scene_understanding.models.fusenet import FuseNet, MobileFuseNet
+from scene_understanding.labels import load_label_set, mapping
 from scene_understanding.perception.segmenter import color_input, depth_input
-from scene_understanding.training.augment import augment
+from scene_understanding.training.augment import Augmentation
+from scene_understanding.training.config import Config, build, input_specs
+from scene_understanding.training.losses import VOID, cross_entropy, lovasz_softmax
 
-NETWORKS = {"fusenet": FuseNet, "mobile_fusenet": MobileFuseNet}
-VOID = 255
+PROGRESS = ("epoch", "batch", "best", "seconds", "losses")
+SAVE_EVERY = 120.0
+"""Seconds of training that a kill may cost."""
 
 
-@dataclass(frozen=True)
-class Config:
-    """What a training is made of; read from YAML.
+class InMemory:
+    """The samples of a dataset, read once and held in 6 bytes a pixel: colour, depth in millimetres, 8-bit labels.
 
-    Attributes:
-        network: key of `NETWORKS`; arguments: for its constructor, next to the number of classes.
-        label_set: name in `scene_understanding.labels`.
-        start: ImageNet weights (safetensors, torchvision layout) for both streams, or "" for none.
-        train, val: seeds of the embedded buildings, first and one past the last.
-        views: random views of each building; tour_views: views of a robot's tour of each.
-        init: weights of an earlier run (its best.pt) to go on from, or "".
-        learning_rate: at the end of the warm-up; `encoder_factor` times that for streams that have a start.
-        ema: decay of the moving average per step.
-        attribution: whose work went in, one line each; goes on the card of the model.
+    Args:
+        samples: of RgbdSample.
+        size: (height, width) to which they are resized, as they are if empty.
     """
 
-    network: str
-    label_set: str
-    train: tuple[int, int]
-    val: tuple[int, int]
-    views: int
-    epochs: int
-    arguments: dict[str, Any]
-    start: str = ""
-    tour_views: int = 0
-    init: str = ""
-    batch: int = 8
-    learning_rate: float = 2e-3
-    encoder_factor: float = 0.3
-    weight_decay: float = 1e-2
-    warmup_steps: int = 200
-    ema: float = 0.998
-    max_class_weight: float = 4.0
-    color_mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
-    color_std: tuple[float, float, float] = (58.395, 57.12, 57.375)
-    depth_mean: float = 2.5
-    depth_std: float = 1.5
-    seed: int = 0
-    attribution: tuple[str, ...] = ()
+    def __init__(self, samples: Any, size: tuple[int, ...] = ()) -> None:
+        self._samples = [_packed(resized(sample, size)) for sample in tqdm(samples, "reading", mininterval=10)]
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> RgbdSample:
+        millimetres, sample = self._samples[index]
+        depth = np.where(millimetres > 0, millimetres * np.float32(0.001), np.float32(np.nan))
+        return replace(sample, depth=depth)
 
 
-def load_config(path: Path) -> Config:
-    """Raises ValueError with one line where the file is not a training config."""
-    try:
-        return Config(**yaml.safe_load(path.read_text()))
-    except (OSError, TypeError, yaml.YAMLError) as error:
-        raise ValueError(f"training config {path}: {' '.join(str(error).split())}") from error
+def _packed(sample: RgbdSample) -> tuple[NDArray[np.uint16], RgbdSample]:
+    millimetres = np.nan_to_num(sample.depth * 1000, nan=0.0).clip(0, 65535).astype(np.uint16)
+    return millimetres, replace(sample, depth=np.empty(0, np.float32))
 
 
-def input_specs(config: Config, size: tuple[int, ...]) -> dict[str, InputSpec]:
-    """What the network takes for images of `size` (H, W), as its card will say."""
-    more = int(config.arguments.get("depth_channels", 1)) - 1
-    return {
-        "color": InputSpec((1, 3, size[0], size[1]), config.color_mean, config.color_std, ("red", "green", "blue")),
-        "depth": InputSpec(
-            (1, 1 + more, size[0], size[1]), (config.depth_mean, *[0.0] * more), (config.depth_std, *[1.0] * more),
-            ("depth", "valid")[: 1 + more],
-        ),
-    }  # fmt: skip
-
-
-def normalised(config: Config, rgb: NDArray[np.uint8], depth: NDArray[np.float32]) -> tuple[Tensor, Tensor]:
-    """color (3, H, W) and depth (D, H, W) float32, by the code that prepares them on the robot."""
-    specs = input_specs(config, depth.shape)
-    return torch.from_numpy(color_input(rgb, specs["color"])[0]), torch.from_numpy(
-        depth_input(depth, specs["depth"])[0]
-    )
+def resized(sample: RgbdSample, size: tuple[int, ...]) -> RgbdSample:
+    """A sample of `size` (H, W): colour by area, depth and labels by nearest neighbour."""
+    if not size or sample.rgb.shape[:2] == tuple(size):
+        return sample
+    to: Any = lambda image, how: cv2.resize(image, (size[1], size[0]), interpolation=how)  # noqa: E731
+    return replace(
+        sample, rgb=to(sample.rgb, cv2.INTER_AREA), depth=to(sample.depth, cv2.INTER_NEAREST),
+        label=None if sample.label is None else to(sample.label, cv2.INTER_NEAREST),
+        camera=sample.camera.resized(size[1], size[0]),
+    )  # fmt: skip
 
 
 class TrainingSet(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Normalised samples; augmented with a generator seeded by (seed, epoch, index), so that order does not matter."""
 
-    def __init__(self, samples: Any, config: Config, augmented: bool) -> None:
-        self.samples, self.config, self.augmented, self.epoch = samples, config, augmented, 0
+    def __init__(self, samples: Any, config: Config, augmentation: Augmentation | None) -> None:
+        self.samples, self.config, self.augmentation, self.epoch = samples, config, augmentation, 0
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         sample = self.samples[index]
-        if self.augmented:
-            sample = augment(sample, np.random.default_rng([self.config.seed, self.epoch, index]))
-        rgb, depth, label = sample
-        return *normalised(self.config, rgb, depth), torch.from_numpy(label.astype(np.int64))
+        if self.augmentation:
+            augmentation = self.augmentation
+            if self.epoch >= self.config.crop_epochs:
+                augmentation = replace(augmentation, crop=None)
+            sample = augmentation(sample, np.random.default_rng([self.config.seed, self.epoch, index]))
+        return tensors(self.config, sample)
 
 
-def median_frequency_weights(samples: Any, classes: int, limit: float) -> Tensor:
-    """Median class frequency over each class's own, square-rooted and limited; from at most 1000 samples."""
-    step = max(1, len(samples) // 1000)
+def tensors(config: Config, sample: RgbdSample) -> tuple[Tensor, Tensor, Tensor]:
+    """color (3, H, W) and depth (D, H, W) float32, by the code that prepares them on the robot; label (H, W) int64."""
+    specs = input_specs(config, sample.depth.shape)
+    color, depth = color_input(sample.rgb, specs["color"]), depth_input(sample.depth, specs["depth"])
+    assert sample.label is not None
+    return torch.from_numpy(color[0]), torch.from_numpy(depth[0]), torch.from_numpy(sample.label.astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one head learns.
+
+    Attributes:
+        names: of its classes.
+        of: (256,) int64, its class for every id in the labels of the dataset, 255 for void.
+        weights: (K,) float32 of its classes.
+    """
+
+    names: tuple[str, ...]
+    of: Tensor
+    weights: Tensor
+
+
+def target(samples: Any, label_set: str, data_label_set: str, limit: float) -> Target:
+    """Classes of `label_set` as indices, from labels in `data_label_set`.
+
+    Weights: median class frequency over each class's own, square-rooted and limited; from at most 1000 samples.
+    """
+    labels, table = load_label_set(label_set), np.full(256, VOID, np.int64)
+    index = {class_id: i for i, class_id in enumerate(labels.ids)}
+    of = mapping(data_label_set, label_set) if data_label_set != label_set else np.arange(256)
+    for i, class_id in enumerate(of):
+        table[i] = index.get(int(class_id), VOID)
     counts = np.zeros(256, np.int64)
-    for i in range(0, len(samples), step):
-        counts += np.bincount(samples[i][2].ravel(), minlength=256)
-    frequency = np.maximum(counts[:classes], 1) / max(counts[:classes].sum(), 1)
-    return torch.tensor(np.clip(np.sqrt(np.median(frequency) / frequency), 1 / limit, limit), dtype=torch.float32)
-
-
-def build(config: Config, classes: int) -> nn.Module:
-    network = NETWORKS[config.network](classes, **config.arguments)
-    if config.init:
-        network.load_state_dict(torch.load(config.init, weights_only=True))
-    elif config.start:
-        from safetensors.torch import load_file
-
-        weights = load_file(config.start)
-        network.color.load_imagenet(weights)
-        network.depth.load_imagenet(weights)
-    return network
+    for i in range(0, len(samples), max(1, len(samples) // 1000)):
+        counts += np.bincount(table[samples[i].label.ravel()], minlength=256)
+    frequency = np.maximum(counts[: len(index)], 1) / max(counts[: len(index)].sum(), 1)
+    seen = frequency[counts[: len(index)] > 0]
+    weights = np.clip(np.sqrt(np.median(seen) / frequency), 1 / limit, limit) if len(seen) else np.ones(len(index))
+    return Target(labels.names, torch.from_numpy(table), torch.tensor(weights, dtype=torch.float32))
 
 
 def optimizer_of(config: Config, network: nn.Module) -> torch.optim.Optimizer:
     """AdamW; no weight decay on biases and normalisation; started streams learn slower than the decoder."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         factor = (
             config.encoder_factor if (config.start or config.init) and name.startswith(("color.", "depth.")) else 1.0
         )
@@ -159,142 +152,195 @@ def optimizer_of(config: Config, network: nn.Module) -> torch.optim.Optimizer:
     )
 
 
-def learning_rate_factor(step: int, steps: int, warmup: int) -> float:
-    """Linear warm-up, then (1 - t)^0.9."""
+def learning_rate_factor(step: int, steps: int, warmup: int, schedule: str = "poly") -> float:
+    """Linear warm-up, then (1 - t)^0.9 or half a cosine."""
     if step < warmup:
         return (step + 1) / warmup
-    return float((1 - (step - warmup) / max(1, steps - warmup)) ** 0.9)
+    t = (step - warmup) / max(1, steps - warmup)
+    return float((1 + np.cos(np.pi * t)) / 2 if schedule == "cosine" else (1 - t) ** 0.9)
 
 
 def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
     """EMA of weights and normalisation statistics; the decay starts small so that early steps are forgotten."""
     decay = min(decay, (1 + step) / (10 + step))
     with torch.no_grad():
-        for a, b in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-            if a.dtype.is_floating_point:
-                a.lerp_(b, 1 - decay)
-            else:
-                a.copy_(b)
-
-
-@torch.no_grad()
-def evaluate(network: nn.Module, loader: Any, classes: int) -> NDArray[np.int64]:
-    """Confusion matrix (K, K + 1) over a loader of (color, depth, label)."""
-    network.eval()
-    confusion = np.zeros((classes, classes + 1), np.int64)
-    for color, depth, label in loader:
-        confusion += confusion_matrix(label.numpy(), network(color, depth).argmax(1).numpy(), classes)
-    return confusion
+        pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
+        floating = [pair for pair in pairs if pair[0].dtype.is_floating_point]
+        torch._foreach_lerp_([a for a, _ in floating], [b for _, b in floating], 1 - decay)
 
 
 class Run:
-    """A training in a folder: checkpoint.pt, log.csv, best.pt (EMA weights with the best validation mIoU)."""
+    """A training in a folder.
 
-    def __init__(self, config: Config, train: Any, val: Any, folder: Path) -> None:
+    checkpoint.pt: all that is needed to go on; log.csv: a line for every validation; best.pt: the averaged weights with
+    the best validation mIoU.
+
+    Args:
+        train, val: sequences of RgbdSample with labels in `data_label_set`.
+    """
+
+    def __init__(self, config: Config, train: Any, val: Any, folder: Path, data_label_set: str) -> None:
         torch.manual_seed(config.seed)
         self.config, self.folder = config, folder
-        self.names = load_label_set(config.label_set).names
-        self.training_set = TrainingSet(train, config, augmented=True)
-        self.validation = DataLoader(TrainingSet(val, config, augmented=False), batch_size=config.batch)
-        self.network = build(config, len(self.names)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.training_set = TrainingSet(train, config, Augmentation(**config.augmentation))
+        self.validation = DataLoader(TrainingSet(val, config, None), batch_size=config.batch)
+        self.target = target(train, config.label_set, data_label_set, config.max_class_weight)
+        self.auxiliary: Target | None = None
+        if config.auxiliary_label_set:
+            self.auxiliary = target(train, config.auxiliary_label_set, data_label_set, config.max_class_weight)
+        network = build(config, len(self.target.names), len(self.auxiliary.names) if self.auxiliary else 0)
+        self.network: Any = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.frozen = self.network.first_stages(config.frozen_stages) if config.frozen_stages else []
+        for module in self.frozen:
+            module.requires_grad_(False)
         self.average = copy.deepcopy(self.network)
         self.optimizer = optimizer_of(config, self.network)
-        self.weights = median_frequency_weights(train, len(self.names), config.max_class_weight)
-        self.epoch, self.step, self.best, self.seconds = 0, 0, 0.0, 0.0
-        self.steps = config.epochs * (len(train) // config.batch)
         self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.batches = len(train) // config.batch
+        self.steps = config.epochs * self.batches // config.accumulate
+        self.epoch, self.batch, self.best, self.seconds = 0, 0, 0.0, 0.0
+        self.losses: list[float] = []
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "checkpoint.pt").exists():
             self._resume()
+
+    @property
+    def step(self) -> int:
+        """Steps of the optimizer so far."""
+        return (self.epoch * self.batches + self.batch) // self.config.accumulate
 
     def _resume(self) -> None:
         state = torch.load(self.folder / "checkpoint.pt", weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.step, self.best, self.seconds = state["epoch"], state["step"], state["best"], state["seconds"]
+        for name in PROGRESS:
+            setattr(self, name, state[name])
 
     def _save(self) -> None:
         state = {
             "network": self.network.state_dict(), "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(), "epoch": self.epoch, "step": self.step, "best": self.best,
-            "seconds": self.seconds,
+            "optimizer": self.optimizer.state_dict(), **{name: getattr(self, name) for name in PROGRESS},
         }  # fmt: skip
         torch.save(state, self.folder / "checkpoint.tmp")
         (self.folder / "checkpoint.tmp").replace(self.folder / "checkpoint.pt")
 
     def fit(self) -> dict[str, Any]:
-        """Trains to the end and returns the validation summary of the last epoch's average."""
+        """Trains to the end and returns the validation summary of the last average."""
         result: dict[str, Any] = {}
         while self.epoch < self.config.epochs:
+            self._train_epoch()
             started = time.monotonic()
-            loss = self._train_epoch()
-            self.epoch += 1
-            result = summary(evaluate(self.average, self.validation, len(self.names)), self.names)
-            self.seconds += time.monotonic() - started
-            self._log(loss, result)
-            if result["miou"] >= self.best:
-                self.best = result["miou"]
-                torch.save(self.average.state_dict(), self.folder / "best.pt")
+            if (self.epoch + 1) % self.config.validate_every == 0 or self.epoch + 1 == self.config.epochs:
+                result = summary(self.validate(), self.target.names)
+                self.seconds += time.monotonic() - started
+                self._log(self.epoch + 1, float(np.mean(self.losses)), result)
+                if result["miou"] >= self.best:
+                    self.best = result["miou"]
+                    torch.save(self.average.state_dict(), self.folder / "best.pt")
+            self.epoch, self.batch, self.losses = self.epoch + 1, 0, []
             self._save()
         return result
 
-    def _train_epoch(self) -> float:
+    def _train_epoch(self) -> None:
+        """Goes through what is left of the epoch; the order depends on seed and epoch alone."""
         self.network.train()
+        for module in self.frozen:
+            module.eval()
         self.training_set.epoch = self.epoch
-        torch.manual_seed(self.config.seed + 1000 * self.epoch)
-        loader = DataLoader(
-            self.training_set, batch_size=self.config.batch, shuffle=True, num_workers=1, drop_last=True,
-            generator=torch.Generator().manual_seed(self.config.seed + self.epoch),
-        )  # fmt: skip
-        losses = []
-        for batch in tqdm(loader, desc=f"epoch {self.epoch + 1}/{self.config.epochs}", mininterval=10):
-            losses.append(self._train_step(*batch))
-        return float(np.mean(losses))
+        size = self.config.batch
+        order = np.random.default_rng([self.config.seed, self.epoch]).permutation(len(self.training_set))
+        batches = order[: self.batches * size].reshape(-1, size)[self.batch :].tolist()
+        loader = DataLoader(self.training_set, batch_sampler=batches, num_workers=1)
+        saved = started = time.monotonic()
+        for batch in tqdm(
+            loader, f"epoch {self.epoch + 1}/{self.config.epochs}", self.batches, initial=self.batch, mininterval=10
+        ):
+            self.losses.append(self._train_batch(*batch))
+            self.batch += 1
+            now = time.monotonic()
+            self.seconds, started = self.seconds + now - started, now
+            if now - saved > SAVE_EVERY and self.batch % self.config.accumulate == 0:
+                self._save()
+                saved = now
 
-    def _train_step(self, color: Tensor, depth: Tensor, label: Tensor) -> float:
-        factor = learning_rate_factor(self.step, self.steps, self.config.warmup_steps)
+    def _train_batch(self, color: Tensor, depth: Tensor, label: Tensor) -> float:
+        config = self.config
+        torch.manual_seed(config.seed + 1000 * self.epoch * self.batches + self.batch)  # for dropout
+        factor = learning_rate_factor(self.step, self.steps, config.warmup_steps, config.schedule)
         for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = rate * factor
-        color = color.contiguous(memory_format=torch.channels_last)
+        color, depth = (x.contiguous(memory_format=torch.channels_last) for x in (color, depth))
         with torch.autocast("cpu", torch.bfloat16, enabled=torch.backends.mkldnn.is_available()):
-            scores = self.network(color, depth)
-        loss = F.cross_entropy(scores.float(), label, self.weights, ignore_index=VOID)
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.optimizer.step()
-        self.step += 1
-        update_average(self.average, self.network, self.config.ema, self.step)
+            scores, auxiliary = self.network.score_maps(color, depth)
+        loss = self._loss(scores.float(), None if auxiliary is None else auxiliary.float(), label)
+        (loss / config.accumulate).backward()
+        if (self.batch + 1) % config.accumulate == 0:
+            nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            update_average(self.average, self.network, config.ema, self.step)
         return loss.item()
 
-    def _log(self, loss: float, result: dict[str, Any]) -> None:
+    def _loss(self, scores: Tensor, auxiliary: Tensor | None, label: Tensor) -> Tensor:
+        """Cross-entropy at half the resolution of the labels, the other losses at that of the scores."""
+        config, size = self.config, (label.shape[-2] // 2, label.shape[-1] // 2)
+        fine = F.interpolate(scores, size=size, mode="bilinear") if scores.shape[-1] < size[1] else scores
+        truth = resized_label(label, fine.shape[-2:])
+        loss = cross_entropy(fine, self.target.of[truth], self.target.weights, config.smoothing)
+        truth = resized_label(label, scores.shape[-2:])
+        if config.lovasz:
+            loss = loss + config.lovasz * lovasz_softmax(scores, self.target.of[truth])
+        if auxiliary is not None and self.auxiliary is not None:
+            finer = cross_entropy(auxiliary, self.auxiliary.of[truth], self.auxiliary.weights, config.smoothing)
+            loss = loss + config.auxiliary_weight * finer
+        return loss
+
+    @torch.no_grad()
+    def validate(self) -> NDArray[np.int64]:
+        """Confusion matrix (K, K + 1) of the averaged network on the validation samples."""
+        self.average.eval()
+        classes = len(self.target.names)
+        confusion = np.zeros((classes, classes + 1), np.int64)
+        for color, depth, label in self.validation:
+            found = self.average(color, depth).argmax(1)
+            confusion += confusion_matrix(self.target.of[label].numpy(), found.numpy(), classes)
+        return confusion
+
+    def _log(self, epoch: int, loss: float, result: dict[str, Any]) -> None:
         new = not (self.folder / "log.csv").exists()
         with open(self.folder / "log.csv", "a", newline="") as file:
             writer = csv.writer(file)
             if new:
-                writer.writerow(["epoch", "seconds", "loss", "oa", "ma", "miou", *self.names])
+                writer.writerow(["epoch", "seconds", "loss", "oa", "ma", "miou", *self.target.names])
             figures = [result["oa"], result["ma"], result["miou"], *result["iou"].values()]
-            writer.writerow([self.epoch, round(self.seconds), round(loss, 4), *(f and round(f, 4) for f in figures)])
+            writer.writerow([epoch, round(self.seconds), round(loss, 4), *(f and round(f, 4) for f in figures)])
 
 
-def main(config_file: Path, out: Path) -> None:
-    """Trains the network of CONFIG_FILE in the folder OUT and prints the validation summary as JSON."""
-    config = load_config(config_file)
-    train, val = (
-        embedded_views(config, out, part, seeds) for part, seeds in (("train", config.train), ("val", config.val))
-    )
-    print(json.dumps(Run(config, train, val, out).fit()))
+def resized_label(label: Tensor, size: Any) -> Tensor:
+    """(N, h, w) int64 of labels (N, H, W), nearest."""
+    if label.shape[-2:] == size:
+        return label
+    return F.interpolate(label[:, None].to(torch.uint8), size=size, mode="nearest-exact")[:, 0].long()
 
 
-def embedded_views(config: Config, out: Path, part: str, seeds: tuple[int, int]) -> Dataset[Any]:
+def train(config: Config, out: Path) -> dict[str, Any]:
+    """Trains the network of a config in the folder `out` and returns the validation summary."""
+    if config.data == "embedded":
+        train, val = (
+            embedded_views(config, out, part, seeds) for part, seeds in (("train", config.train), ("val", config.val))
+        )
+        return Run(config, train, val, out, "nyu13").fit()
+    label_set = config.auxiliary_label_set or config.label_set
+    train, val = (open_dataset(config.data, split=split, label_set=label_set) for split in (config.train, config.val))
+    return Run(config, InMemory(train, config.size), InMemory(val, config.size), out, label_set).fit()
+
+
+def embedded_views(config: Config, out: Path, part: str, seeds: str) -> Dataset[Any]:
     """Random and tour views of the buildings, rendered to folders of OUT where they are not there yet."""
     from scene_understanding.datasets.embedded import EmbeddedViews
 
+    first, last = (int(seed) for seed in seeds.split("-"))
     kinds = (("random", part, config.views), ("tour", f"{part}_tour", config.tour_views))
-    views: list[Any] = [EmbeddedViews(out / f, range(*seeds), n, kind) for kind, f, n in kinds if n]
+    views: list[Any] = [EmbeddedViews(out / f, range(first, last + 1), n, kind) for kind, f, n in kinds if n]
     return ConcatDataset(views)
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -7,12 +7,20 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from scene_understanding.models.fusenet import FuseNet, MobileFuseNet, unpool
+from scene_understanding.models.fusenet import FuseNet, unpool
+from scene_understanding.models.mobile_fusenet import FUSIONS, MobileFuseNet
+from scene_understanding.models.mobilenet_v2 import stem
 
 NETWORKS = {
     "fusenet": lambda: FuseNet(5, width=0.125),
     "fusenet_sf2": lambda: FuseNet(5, width=0.125, fusions=2),
     "mobile_fusenet": lambda: MobileFuseNet(5, depth_channels=1, channels=16),
+    **{
+        f"mobile_fusenet_{fusion}": lambda fusion=fusion: MobileFuseNet(
+            5, 1, 16, fusion=fusion, dilated=True, pyramid=True, finest=4
+        )
+        for fusion in FUSIONS
+    },
 }
 
 
@@ -43,13 +51,18 @@ def test_gradient_reaches_every_parameter(network: nn.Module) -> None:
     assert without == []
 
 
-def test_both_streams_matter(network: nn.Module) -> None:
-    network.eval()
-    color, depth = inputs(64, 96)
+def test_every_stream_that_it_has_matters(network: nn.Module) -> None:
+    network.train()  # normalised by the batch itself, else an untrained network's signal dies on the way
+    only = getattr(network, "fusion", "sum")
+    color, depth = inputs(64, 96, batch=2)
+
+    def scores(color: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(0)  # the same dropout
+        return network(color, depth)
+
     with torch.no_grad():
-        scores = network(color, depth)
-        assert not torch.allclose(scores, network(color, depth * 2))
-        assert not torch.allclose(scores, network(color * 2, depth))
+        assert torch.equal(scores(color, depth), scores(color, depth.flip(-1))) == (only == "color")
+        assert torch.equal(scores(color, depth), scores(color.flip(-1), depth)) == (only == "depth")
 
 
 def test_saved_and_loaded_gives_the_same_scores(network: nn.Module, tmp_path) -> None:
@@ -69,7 +82,9 @@ def test_onnx_runtime_agrees(network: nn.Module, size: tuple[int, int], tmp_path
     color, depth = inputs(*size)
     path = tmp_path / "network.onnx"
     torch.onnx.export(network, (color, depth), str(path), input_names=["color", "depth"], dynamo=False)
-    (scores,) = onnxruntime.InferenceSession(path).run(None, {"color": color.numpy(), "depth": depth.numpy()})
+    session = onnxruntime.InferenceSession(path)
+    given = {"color": color.numpy(), "depth": depth.numpy()}
+    (scores,) = session.run(None, {i.name: given[i.name] for i in session.get_inputs()})
     with torch.no_grad():
         np.testing.assert_allclose(scores, network(color, depth).numpy(), atol=1e-3)
 
@@ -100,3 +115,27 @@ def test_fusion_is_a_sum_of_the_two_streams() -> None:
         network(color, color)
         alone = F.max_pool2d(network.color_blocks[0](color), 2)
     torch.testing.assert_close(seen[0], 2 * alone)
+
+
+def test_a_dilated_last_stage_stays_at_stride_16_with_the_same_weights() -> None:
+    plain, dilated = MobileFuseNet(5), MobileFuseNet(5, dilated=True)
+    assert plain.state_dict().keys() == dilated.state_dict().keys()
+    with torch.no_grad():
+        assert plain.encode(*inputs(64, 96))[-1].shape[-2:] == (2, 3)
+        assert dilated.encode(*inputs(64, 96))[-1].shape[-2:] == (4, 6)
+
+
+def test_training_scores_are_those_of_the_network_before_upsampling() -> None:
+    network = MobileFuseNet(5, channels=16, finest=4, output_stride=2, auxiliary_classes=7).eval()
+    with torch.no_grad():
+        scores, auxiliary = network.score_maps(*inputs(64, 96))
+        assert scores.shape == (1, 5, 16, 24) and auxiliary is not None and auxiliary.shape == (1, 7, 16, 24)
+        torch.testing.assert_close(network(*inputs(64, 96)), F.interpolate(scores, size=(32, 48), mode="bilinear"))
+
+
+def test_stems_take_depth_as_the_mean_of_the_colours() -> None:
+    weight = torch.randn(8, 3, 3, 3)
+    mean = weight.mean(dim=1)
+    depth, stacked = stem(weight, 2), stem(weight, 5)
+    assert torch.equal(depth[:, 0], mean) and not depth[:, 1].any()
+    assert torch.equal(stacked[:, :3], weight) and torch.equal(stacked[:, 3], mean) and not stacked[:, 4].any()
