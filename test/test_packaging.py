@@ -66,7 +66,7 @@ def test_imported_distributions_are_declared() -> None:
     """Third-party modules that the core imports at module level are core dependencies."""
     names = {"cv2": "opencv-python", "yaml": "pyyaml", "backports": "backports.zstd"}
     declared = {re.split(r"[<>=;~ ]", entry)[0] for entry in PROJECT["project"]["dependencies"]}
-    optional = {"torch", "onnx", "safetensors", "rclpy", "carla", "matplotlib", "tensorrt", "lifecycle_msgs"}
+    optional = {"torch", "onnx", "safetensors", "rclpy", "carla", "matplotlib", "tensorrt", "lifecycle_msgs", "h5py"}
     optional |= {"launch", "launch_ros", "rcl_interfaces", "ament_index_python"}
     missing = set()
     for path in ROOT.glob("scene_understanding/**/*.py"):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scene_understanding.datasets.rgbd import DatasetError, RgbdDataset, RgbdSample
+from scene_understanding.datasets.rgbd import DatasetError, RgbdDataset, RgbdSample, millimetres
 from scene_understanding.geometry import OPTICAL_FROM_BODY, Pose
 from scene_understanding.labels import load_label_set
 from scene_understanding.messages.camera_info import camera_to_camera_info
@@ -125,6 +125,4 @@ def depth_image(depth: NDArray[np.float32], header: Header, metric_float: bool) 
     """REP-118: 16UC1 millimetres with 0 for unknown (and for what is beyond 65.5 m), or 32FC1 metres with NaN."""
     if metric_float:
         return array_to_image(depth, "32FC1", header)
-    millimetres = np.rint(depth * 1000)
-    known = (millimetres >= 0) & (millimetres <= 65535)
-    return array_to_image(np.where(known, millimetres, 0).astype(np.uint16), "16UC1", header)
+    return array_to_image(millimetres(depth), "16UC1", header)

@@ -5,10 +5,12 @@
            label/NAME.png    8 bit class ids, 255 unlabelled (optional: no labels)
            labels.yaml       the label set, as those in `scene_understanding/labels/data`
            camera.yaml       width, height, fx, fy, cx, cy in pixels (optional)
+           camera/NAME.yaml  the camera of an image that has another one (optional)
+           pose/NAME.txt     4x4 map_from_camera of the optical frame, metres (optional)
            LIST.txt          names, one a line (optional: train.txt, val.txt, ...)
 
-The images of one name have one size, that of the camera where there is one. Without camera.yaml a camera of 60 degrees
-across is assumed; that matters only to what moves the camera (augmentation, views, clouds).
+The images of one name have one size, that of the camera where there is one. Without a camera one of 60 degrees across
+is assumed; that matters only to what moves the camera (augmentation, views, clouds).
 """
 
 from __future__ import annotations
@@ -26,17 +28,20 @@ from scene_understanding.datasets.lists import find_list, read_words
 from scene_understanding.datasets.rgbd import (
     DatasetError,
     RgbdSample,
+    check_ids,
     existing_folder,
+    image_files,
+    known_ids,
     read_depth,
     read_label,
     read_rgb,
     table_between,
 )
+from scene_understanding.datasets.seven_scenes import read_pose
 from scene_understanding.geometry import PinholeCamera
 from scene_understanding.labels import UNLABELLED, LabelSet, known_label_sets, load_label_set
 
 WHAT = "folder"
-COLOUR_ENDINGS = (".png", ".jpg", ".jpeg")
 LABELS, CAMERA = "labels.yaml", "camera.yaml"
 ASSUMED_FOV = math.radians(60)
 
@@ -57,13 +62,14 @@ class FolderDataset:
 
     def __init__(self, folder: str | Path, split: str | Path | None = None, label_set: str | None = None) -> None:
         self.folder = existing_folder(folder, WHAT)
-        self._colour = _colour_files(self.folder)
+        self._colour = image_files(self.folder / "rgb", WHAT)
         self.names = sorted(self._colour) if split is None else self._listed(split)
         self._has_depth = _fits(self.folder / "depth", self._colour)
         self._has_label = _fits(self.folder / "label", self._colour)
         self.camera = read_camera(self.folder / CAMERA) if (self.folder / CAMERA).exists() else None
-        if self.camera is None:
+        if self.camera is None and not (self.folder / "camera").is_dir():
             log.warning(f"{self.folder} has no {CAMERA}: a camera of 60 degrees across is assumed")
+        self._has_pose = (self.folder / "pose").is_dir()
         self.label_set: str | None = None
         if self._has_label:
             self.label_set, self._table, self._known = _labels(self.folder, label_set)
@@ -79,24 +85,26 @@ class FolderDataset:
             DatasetError: a file missing, damaged or of another size, or a label that is no class.
         """
         name = self.names[index]
-        rgb = read_rgb(self._colour[name], self.camera.shape if self.camera else None)
+        camera = self._camera(name)
+        rgb = read_rgb(self._colour[name], camera.shape if camera else None)
         height, width = shape = rgb.shape[:2]
+        camera = camera or PinholeCamera.from_fov(width, height, ASSUMED_FOV)
         if self._has_depth:
             depth = read_depth(self.folder / "depth" / f"{name}.png", shape)
         else:
             depth = np.full(shape, np.nan, np.float32)
-        camera = self.camera or PinholeCamera.from_fov(width, height, ASSUMED_FOV)
-        return RgbdSample(name, rgb, depth, camera, self._label(name, shape) if self._has_label else None)
+        label = self._label(name, shape) if self._has_label else None
+        pose = read_pose(self.folder / "pose" / f"{name}.txt") if self._has_pose else None
+        return RgbdSample(name, rgb, depth, camera, label, pose)
+
+    def _camera(self, name: str) -> PinholeCamera | None:
+        path = self.folder / "camera" / f"{name}.yaml"
+        return read_camera(path) if path.is_file() else self.camera
 
     def _label(self, name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
         path = self.folder / "label" / f"{name}.png"
         label = read_label(path, shape)
-        known = self._known[label]
-        if not known.all():
-            wrong, pixels = np.unique(label[~known], return_counts=True)
-            ids = ", ".join(f"{i} ({n} pixels)" for i, n in zip(wrong[:5], pixels, strict=False))
-            more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-            raise DatasetError(f"{path} holds ids that are no class: {ids}{more}; unlabelled is {UNLABELLED}")
+        check_ids(label, self._known, path)
         return self._table[label]
 
     def _listed(self, split: str | Path) -> list[str]:
@@ -107,19 +115,6 @@ class FolderDataset:
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
             raise DatasetError(f"{WHAT}: list {path} names {absent[0]}{more}, not in {self.folder / 'rgb'}")
         return names
-
-
-def _colour_files(folder: Path) -> dict[str, Path]:
-    """Name to file."""
-    found: dict[str, Path] = {}
-    for path in sorted(existing_folder(folder / "rgb", WHAT).iterdir()):
-        if path.suffix.lower() in COLOUR_ENDINGS:
-            if path.stem in found:
-                raise DatasetError(f"{WHAT}: {path} and {found[path.stem].name} have one name")
-            found[path.stem] = path
-    if not found:
-        raise DatasetError(f"{WHAT}: {folder / 'rgb'} holds no {' or '.join(COLOUR_ENDINGS)}")
-    return found
 
 
 def _fits(part: Path, colour: dict[str, Path]) -> bool:
@@ -133,8 +128,13 @@ def _fits(part: Path, colour: dict[str, Path]) -> bool:
     names = sorted(path.stem for path in part.glob("*.png"))
     if not names:
         raise DatasetError(f"{WHAT}: {part} holds no .png; without {part.name} remove the folder")
-    if not colour.keys() & set(names):
+    strangers = [name for name in names if name not in colour]
+    if len(strangers) == len(names):
         raise DatasetError(f"{WHAT}: no name of {part} is in rgb: {names[0]}.png beside {colour[min(colour)].name}")
+    if strangers:
+        log.warning(
+            f"{part}: {len(strangers)} files have no image of their name in rgb, the first is {strangers[0]}.png"
+        )
     return True
 
 
@@ -153,11 +153,10 @@ def _labels(folder: Path, wanted: str | None) -> tuple[str, NDArray[np.uint8], N
         own, name = _load(wanted), wanted
     if own.ids[-1] > UNLABELLED:
         raise DatasetError(f"label set {own.name} has ids above 255; label files have 8 bit")
-    known_ids = np.zeros(256, np.bool_)
-    known_ids[[*own.ids, UNLABELLED]] = True
+    ids = known_ids([*own.ids, UNLABELLED])
     if wanted is None or wanted == name:
-        return name, table_between(own, own), known_ids
-    return wanted, table_between(own, _load(wanted)), known_ids
+        return name, table_between(own, own), ids
+    return wanted, table_between(own, _load(wanted)), ids
 
 
 def _load(name_or_path: str | Path) -> LabelSet:

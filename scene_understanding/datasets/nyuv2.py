@@ -21,7 +21,9 @@ from scene_understanding.datasets.lists import find_list, read_numbers
 from scene_understanding.datasets.rgbd import (
     DatasetError,
     RgbdSample,
+    check_ids,
     existing_folder,
+    known_ids,
     read_depth,
     read_label,
     read_rgb,
@@ -37,6 +39,7 @@ CAMERA_HEIGHT = 1.33
 
 ROTATIONS = "camera_rotations_NYU.txt"
 WHAT = "NYUv2"
+KNOWN_IDS = known_ids([*range(41), 255])
 
 
 class NYUv2Folder:
@@ -88,7 +91,10 @@ class NYUv2Folder:
         return Pose.from_rotation_translation(OPTICAL_FROM_BODY.T @ level_from_camera, (0, 0, CAMERA_HEIGHT))
 
     def _label(self, number: int) -> NDArray[np.uint8]:
-        return self._table[read_label(self.folder / "labels40" / f"{number:04d}.png", self.camera.shape)]
+        path = self.folder / "labels40" / f"{number:04d}.png"
+        label = read_label(path, self.camera.shape)
+        check_ids(label, KNOWN_IDS, path)
+        return self._table[label]
 
 
 def _rotations(path: Path) -> NDArray[np.float64]:

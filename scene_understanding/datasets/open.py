@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 
+from scene_understanding.datasets.camvid import CamVid
 from scene_understanding.datasets.embedded import EmbeddedBuildings
 from scene_understanding.datasets.folder import FolderDataset
 from scene_understanding.datasets.nyuv2 import NYUv2Folder
+from scene_understanding.datasets.nyuv2_mat import NYUv2Mat
 from scene_understanding.datasets.rgbd import DatasetError, RgbdDataset
 from scene_understanding.datasets.seven_scenes import SevenScenesFolder
+from scene_understanding.datasets.sunrgbd import SunRgbd
 
 KINDS = {
     "nyuv2": "folder of NYU Depth v2",
+    "nyuv2_mat": "nyu_depth_v2_labeled.mat, with classMapping40.mat and splits.mat beside it",
+    "sunrgbd": "folder with SUNRGBD and SUNRGBDtoolbox",
+    "camvid": "folder of CamVid, colour alone",
     "folder": "folder of one's own",
     "embedded": "seed of a building of the embedded world, or seeds as 900-911",
     "embedded_tour": "the same, as a robot sees it on a tour",
@@ -37,8 +43,8 @@ def open_dataset(spec: str, split: str | None = None, label_set: str | None = No
     """The dataset that `spec` names.
 
     Args:
-        split: list of images, by name or path; None for the dataset's own default (`train` where it has lists).
-        label_set: of the samples' labels; None for the dataset's own (NYUv2 and the embedded world: nyu13).
+        split: list of images, by name or path; None for the dataset's own default (`train`; all of one's own folder).
+        label_set: of the samples' labels; None for the dataset's own (NYUv2, the embedded world: nyu13).
 
     Raises:
         DatasetError: an unknown kind, a place that is not such a dataset, a split or label set that it does not have.
@@ -46,6 +52,12 @@ def open_dataset(spec: str, split: str | None = None, label_set: str | None = No
     kind, place = split_spec(spec)
     if kind == "nyuv2":
         return NYUv2Folder(place, split or "train", label_set or "nyu13")
+    if kind == "nyuv2_mat":
+        return NYUv2Mat(place, split or "train", label_set or "nyu13")
+    if kind == "sunrgbd":
+        return SunRgbd(place, split or "train", label_set or "sunrgbd37")
+    if kind == "camvid":
+        return CamVid(place, split or "train", label_set or "camvid11")
     if kind == "folder":
         return FolderDataset(place, split, label_set)
     if split is not None:

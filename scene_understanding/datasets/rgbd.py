@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from scene_understanding.geometry import PinholeCamera, Pose
 from scene_understanding.labels import LabelSet, mapping
 from scene_understanding.messages.image import depth_from_millimetres
+
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg")
 
 
 class DatasetError(ValueError):
@@ -63,12 +66,52 @@ def existing_folder(path: str | Path, what: str) -> Path:
     return folder
 
 
+def image_files(folder: Path, what: str) -> dict[str, Path]:
+    """Name to file of the colour images in a folder, in the order of their names.
+
+    Raises:
+        DatasetError: no such folder, no images in it, or two of one name.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(existing_folder(folder, what).iterdir()):
+        if path.suffix.lower() in IMAGE_ENDINGS:
+            if path.stem in found:
+                raise DatasetError(f"{what}: {path} and {found[path.stem].name} have one name")
+            found[path.stem] = path
+    if not found:
+        raise DatasetError(f"{what}: {folder} holds no {' or '.join(IMAGE_ENDINGS)}")
+    return found
+
+
+def known_ids(ids: Iterable[int]) -> NDArray[np.bool_]:
+    """(256,) bool, for `check_ids`."""
+    known = np.zeros(256, np.bool_)
+    known[list(ids)] = True
+    return known
+
+
+def check_ids(label: NDArray[np.uint8], known: NDArray[np.bool_], where: Path | str) -> None:
+    """Raises DatasetError if `label` (H, W) holds an id that `known` (256,) does not say yes to."""
+    good = known[label]
+    if not good.all():
+        wrong, pixels = np.unique(label[~good], return_counts=True)
+        ids = ", ".join(f"{i} ({n} pixels)" for i, n in zip(wrong[:5], pixels, strict=False))
+        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise DatasetError(f"{where} holds ids that are no class: {ids}{more}")
+
+
 def table_between(source: str | LabelSet, target: str | LabelSet) -> NDArray[np.uint8]:
     """(256,) uint8: `labels.mapping`, whose errors become those of a dataset."""
     try:
         return mapping(source, target)
     except (ValueError, OSError) as error:
         raise DatasetError(str(error)) from error
+
+
+def millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """(H, W) uint16 of metres; 0 where unknown, and for what is below 0 or beyond 65.5 m."""
+    rounded = np.rint(depth * 1000)
+    return np.where((rounded >= 0) & (rounded <= 65535), rounded, 0).astype(np.uint16)
 
 
 def read_rgb(path: Path, shape: tuple[int, int] | None = None) -> NDArray[np.uint8]:
@@ -86,8 +129,8 @@ def read_depth(path: Path, shape: tuple[int, int] | None = None) -> NDArray[np.f
     Raises:
         DatasetError: a file that is missing, damaged, of another type or size.
     """
-    millimetres = read_uint16(path, shape)
-    return depth_from_millimetres(np.where(millimetres == 65535, np.uint16(0), millimetres))
+    raw = read_uint16(path, shape)
+    return depth_from_millimetres(np.where(raw == 65535, np.uint16(0), raw))
 
 
 def read_uint16(path: Path, shape: tuple[int, int] | None = None) -> NDArray[np.uint16]:
