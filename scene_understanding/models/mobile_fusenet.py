@@ -1,4 +1,4 @@
-"""FuseNet on board: the two streams of FuseNet (fusenet.py) with stages of MobileNetV2 and a light decoder.
+"""FuseNet on board: the two streams of FuseNet (fusenet.py) with a small encoder and a light decoder.
 
 A stage of MobileNetV2 (Sandler et al., CVPR 2018) ends in a strided convolution and leaves no pooling indices, so the
 decoder upsamples bilinearly and adds the fused maps by 1x1 convolutions instead of unpooling with indices.
@@ -9,24 +9,30 @@ scores (N, K, H, W) float32.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scene_understanding.models.encoder import Encoder
 from scene_understanding.models.light import Context, Gate, Pyramid, Refine
-from scene_understanding.models.mobilenet_v2 import CHANNELS, STAGES, MobileNetV2Stages
+from scene_understanding.models.mobilenet_v2 import MobileNetV2Stages
+from scene_understanding.models.resnet18 import ResNet18Stages
 
+ENCODERS: dict[str, Any] = {"mobilenet_v2": MobileNetV2Stages, "resnet18": ResNet18Stages}
 FUSIONS = ("sum", "gated", "color", "depth", "stack", "late")
 
 
 class MobileFuseNet(nn.Module):
-    """Two-stream MobileNetV2 fused after each stage, and a light decoder.
+    """Two streams of a small encoder, fused after each stage, and a light decoder.
 
     Args:
         classes: number of scores K.
         depth_channels: D.
         channels: width of the decoder.
         dropout: before the scores, in training.
+        encoder: of each stream, a key of `ENCODERS`.
         fusion: "sum" of the two streams after each stage (FuseNet SF5); "gated": the sum of both after
             squeeze-and-excitation; the baselines of its Table 2: "color" or "depth" alone, "stack" of both as the input
             of one stream, "late" mean of the scores of two separate networks.
@@ -43,6 +49,7 @@ class MobileFuseNet(nn.Module):
         depth_channels: int = 1,
         channels: int = 64,
         dropout: float = 0.1,
+        encoder: str = "mobilenet_v2",
         fusion: str = "sum",
         dilated: bool = False,
         pyramid: bool = False,
@@ -53,30 +60,34 @@ class MobileFuseNet(nn.Module):
         super().__init__()
         if fusion not in FUSIONS:
             raise ValueError(f"fusion is '{fusion}'; it can be {', '.join(FUSIONS)}")
+        if encoder not in ENCODERS:
+            raise ValueError(f"encoder is '{encoder}'; it can be {', '.join(ENCODERS)}")
         self.fusion, self.output_stride = fusion, output_stride
         if fusion == "late":
             each = {
-                "depth_channels": depth_channels, "channels": channels, "dropout": dropout, "dilated": dilated,
-                "pyramid": pyramid, "finest": finest, "output_stride": output_stride,
+                "depth_channels": depth_channels, "channels": channels, "dropout": dropout, "encoder": encoder,
+                "dilated": dilated, "pyramid": pyramid, "finest": finest, "output_stride": output_stride,
                 "auxiliary_classes": auxiliary_classes,
             }  # fmt: skip
             self.color_network = MobileFuseNet(classes, **each, fusion="color")  # type: ignore[arg-type]
             self.depth_network = MobileFuseNet(classes, **each, fusion="depth")  # type: ignore[arg-type]
             return
+        stages, encoded = ENCODERS[encoder], ENCODERS[encoder].channels
         inputs = 3 + (depth_channels if fusion == "stack" else 0)
-        self.color = None if fusion == "depth" else MobileNetV2Stages(inputs, dilated)
-        self.depth = None if fusion in ("color", "stack") else MobileNetV2Stages(depth_channels, dilated)
+        self.color: Encoder | None = None if fusion == "depth" else stages(inputs, dilated)
+        self.depth: Encoder | None = None if fusion in ("color", "stack") else stages(depth_channels, dilated)
         if fusion == "gated":
-            self.color_gates = nn.ModuleList(Gate(c) for c in CHANNELS)
-            self.depth_gates = nn.ModuleList(Gate(c) for c in CHANNELS)
-        self.top = Pyramid(CHANNELS[-1], channels) if pyramid else Context(CHANNELS[-1], channels)
-        steps = 4 if finest == 2 else 3
-        widths = (channels, channels, channels, channels // 2)
-        self.refine = nn.ModuleList(Refine(CHANNELS[3 - i], channels, widths[i]) for i in range(steps))
+            self.color_gates = nn.ModuleList(Gate(c) for c in encoded)
+            self.depth_gates = nn.ModuleList(Gate(c) for c in encoded)
+        self.top = Pyramid(encoded[-1], channels) if pyramid else Context(encoded[-1], channels)
+        self.stages = len(encoded)
+        laterals = encoded[-2::-1] if finest == 2 else encoded[-2:0:-1]
+        widths = [channels // 2 if finest == 2 and c == len(laterals) - 1 else channels for c in range(len(laterals))]
+        self.refine = nn.ModuleList(Refine(c, channels, width) for c, width in zip(laterals, widths, strict=True))
         self.dropout = nn.Dropout2d(dropout)
-        self.score = nn.Conv2d(widths[steps - 1], classes, 1)
+        self.score = nn.Conv2d(widths[-1], classes, 1)
         if auxiliary_classes:
-            self.auxiliary_score = nn.Conv2d(widths[steps - 1], auxiliary_classes, 1)
+            self.auxiliary_score = nn.Conv2d(widths[-1], auxiliary_classes, 1)
 
     def forward(self, color: Tensor, depth: Tensor) -> Tensor:
         if self.fusion == "late":
@@ -101,11 +112,11 @@ class MobileFuseNet(nn.Module):
         return self.dropout(x)
 
     def encode(self, color: Tensor, depth: Tensor) -> list[Tensor]:
-        """The fused maps of the five stages, shallow to deep."""
+        """The fused maps of the stages, shallow to deep."""
         if self.fusion == "stack":
             color = torch.cat([color, depth], dim=1)
         fused: list[Tensor] = []
-        for i in range(5):
+        for i in range(self.stages):
             if self.color is not None:
                 color = self.color.stage(i, color)
             if self.depth is not None:
@@ -121,14 +132,14 @@ class MobileFuseNet(nn.Module):
         """The modules of the first stages of every stream, for a training that leaves them as they are."""
         found: list[nn.Module] = []
         for module in self.modules():
-            if isinstance(module, MobileNetV2Stages):
-                found += module.features[: STAGES[stages - 1][1]] if stages else []
+            if isinstance(module, Encoder):
+                found += module.first_stages(stages)
             elif isinstance(module, MobileFuseNet) and module.fusion == "gated":
                 found += [*module.color_gates[:stages], *module.depth_gates[:stages]]
         return found
 
     def load_imagenet(self, weights: dict[str, Tensor]) -> None:
-        """Starts every stream from ImageNet weights of MobileNetV2 in torchvision's layout."""
+        """Starts every stream from ImageNet weights of its encoder in torchvision's layout."""
         for module in self.modules():
-            if isinstance(module, MobileNetV2Stages):
+            if isinstance(module, Encoder):
                 module.load_imagenet(weights)

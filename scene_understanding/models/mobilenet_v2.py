@@ -6,8 +6,9 @@ The last 1x1 convolution (1280 channels) and the classifier belong to image clas
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
+
+from scene_understanding.models.encoder import Encoder, imagenet_state
 
 # expansion t, output channels c, repeats n, stride s: Table 2 of the paper
 BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -42,12 +43,14 @@ def conv_bn_relu6(
     )
 
 
-class MobileNetV2Stages(nn.Module):
+class MobileNetV2Stages(Encoder):
     """The five stages; stage i takes (N, C, H, W) at stride 2^i to `CHANNELS[i]` channels at stride 2^(i+1).
 
     With `dilated` the last one stays at stride 16 and its 3x3 convolutions are two pixels wide apart instead
     (Chen et al.: DeepLab, 2016), which leaves the weights what they were.
     """
+
+    channels = CHANNELS
 
     def __init__(self, in_channels: int, dilated: bool = False) -> None:
         super().__init__()
@@ -67,21 +70,8 @@ class MobileNetV2Stages(nn.Module):
             x = layer(x)
         return x
 
+    def first_stages(self, stages: int) -> list[nn.Module]:
+        return list(self.features)[: STAGES[stages - 1][1]] if stages else []
+
     def load_imagenet(self, weights: dict[str, Tensor]) -> None:
-        """Loads torchvision-layout weights; a first convolution of other than 3 inputs gets their mean (FuseNet)."""
-        own = self.state_dict()
-        chosen = {name: weights[name].to(own[name].dtype) for name in own}
-        first = "features.0.0.weight"
-        if own[first].shape[1] != 3:
-            chosen[first] = stem(chosen[first], own[first].shape[1])
-        self.load_state_dict(chosen)
-
-
-def stem(weight: Tensor, inputs: int) -> Tensor:
-    """First convolution for `inputs` channels: one or two are a depth stream's, more are colour with depth stacked.
-
-    Depth gets the mean over red, green and blue (FuseNet, section 4); a validity channel starts from zero.
-    """
-    mean, zero = weight.mean(dim=1, keepdim=True), torch.zeros_like(weight[:, :1])
-    depth = [mean, zero]
-    return torch.cat(depth[:inputs] if inputs < 3 else [weight, *depth[: inputs - 3]], dim=1)
+        self.load_state_dict(imagenet_state(self.state_dict(), weights, "features.0.0.weight"))

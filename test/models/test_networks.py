@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from scene_understanding.models.encoder import stem
 from scene_understanding.models.fusenet import FuseNet, unpool
 from scene_understanding.models.mobile_fusenet import FUSIONS, MobileFuseNet
-from scene_understanding.models.mobilenet_v2 import stem
 
 NETWORKS = {
     "fusenet": lambda: FuseNet(5, width=0.125),
@@ -21,6 +21,7 @@ NETWORKS = {
         )
         for fusion in FUSIONS
     },
+    "resnet18_fusenet": lambda: MobileFuseNet(5, 1, 16, encoder="resnet18", fusion="gated", pyramid=True, finest=4),
 }
 
 
