@@ -37,9 +37,16 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The networks that are shipped, or your own in a folder.", rich_markup_mode=None)
 app.add_typer(models_app, name="models")
+data_app = typer.Typer(help="Datasets: what is in one, how it looks, making it quick to read.", rich_markup_mode=None)
+app.add_typer(data_app, name="data")
 
 Json = Annotated[bool, typer.Option("--json", help="one JSON object on standard output, nothing else there")]
 Force = Annotated[bool, typer.Option("--force", help="overwrite what exists")]
+Data = Annotated[str, typer.Argument(metavar="KIND:PLACE", help="as nyuv2:FOLDER, folder:FOLDER, embedded:900-911")]
+Split = Annotated[str | None, typer.Option(help="list of images, by name (train, val) or path")]
+LabelSetOption = Annotated[
+    str | None, typer.Option("--label-set", help="regroup the labels to this set (default: the dataset's own)")
+]
 Remap = Annotated[list[str] | None, typer.Option("-r", "--remap", metavar="FROM:=TO", help="as in ROS 2")]
 Param = Annotated[list[str] | None, typer.Option("-p", "--param", metavar="NAME:=VALUE", help="as in ROS 2")]
 ParamsFile = Annotated[list[str] | None, typer.Option("--params-file", metavar="FILE", help="ROS 2 parameter file")]
@@ -226,6 +233,61 @@ def models_path(model: Annotated[str, typer.Argument(help="name, or folder")], a
     with results(as_json) as emit:
         report = models.show(model)
         emit({"model": report["name"], "path": report["path"]}, report["path"])
+
+
+@data_app.command("check")
+def data_check(data: Data, split: Split = None, label_set: LabelSetOption = None, as_json: Json = False) -> None:
+    """Reads all of a dataset: sizes, depth, share of each class, a line for everything wrong (exit code 1).
+
+    Example: scene-understanding data check nyuv2:data/nyuv2 --split val
+    """
+    from scene_understanding.commands import data as module
+
+    with results(as_json) as emit:
+        report = module.check(data, split, label_set)
+        emit(report, module.check_text(report))
+    raise typer.Exit(1 if report["errors"] else 0)
+
+
+@data_app.command("picture")
+def data_picture(
+    data: Data,
+    out: Annotated[Path, typer.Option(metavar="OUT.png")],
+    split: Split = None,
+    label_set: LabelSetOption = None,
+    count: Annotated[int, typer.Option(help="so many samples, spread over the dataset")] = 8,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Draws samples of a dataset: colour, depth, labels, and what the colours mean.
+
+    Example: scene-understanding data picture embedded:900-911 --out embedded.png
+    """
+    from scene_understanding.commands import data as module
+
+    with results(as_json) as emit:
+        report = module.picture(data, out, split, label_set, count, force)
+        emit(report, report["out"])
+
+
+@data_app.command("prepare")
+def data_prepare(
+    data: Data,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="folder to make; opened as folder:OUT")],
+    split: Annotated[list[str] | None, typer.Option(help="list of images; again for more of them")] = None,
+    label_set: LabelSetOption = None,
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="as 320x240 (default: as they are)")] = None,
+    as_json: Json = False,
+) -> None:
+    """Writes any dataset as a folder of PNG files, a camera and a label set, which training reads quickly.
+
+    Example: scene-understanding data prepare sunrgbd:data/sun out/sun --split train --split test --size 320x240
+    """
+    from scene_understanding.commands import data as module
+
+    with results(as_json) as emit:
+        report = module.prepare(data, out, split or (), label_set, size)
+        emit(report, module.prepare_text(report))
 
 
 @app.command()

@@ -71,6 +71,8 @@ class FolderDataset:
             log.warning(f"{self.folder} has no {CAMERA}: a camera of 60 degrees across is assumed")
         self._has_pose = (self.folder / "pose").is_dir()
         self.label_set: str | None = None
+        if label_set is not None and not self._has_label:
+            raise DatasetError(f"{WHAT}: {self.folder} has no label folder, so no labels in '{label_set}'")
         if self._has_label:
             self.label_set, self._table, self._known = _labels(self.folder, label_set)
 
@@ -184,7 +186,8 @@ def read_camera(path: Path) -> PinholeCamera:
 
 def write_camera(path: Path, camera: PinholeCamera) -> None:
     """As `read_camera` reads it."""
-    path.write_text(yaml.safe_dump(asdict(camera), sort_keys=False), "utf-8")
+    content = {key: value if isinstance(value, int) else float(value) for key, value in asdict(camera).items()}
+    path.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
 
 
 def write_label_set(path: Path, label_set: LabelSet) -> None:

@@ -34,9 +34,10 @@ def known_lists(folder: Path, dataset: str) -> list[str]:
 
 
 def _is_list(path: Path) -> bool:
-    """Whether a text file has one word a line, as lists have; tables of numbers and prose have more."""
+    """Whether the first line is one word or whole numbers, as in lists; tables and prose have others."""
     with open(path, encoding="utf-8", errors="replace") as file:
-        return len(file.readline().split()) == 1
+        words = file.readline().split()
+    return len(words) == 1 or (len(words) > 0 and all(word.isdecimal() for word in words))
 
 
 def read_words(path: Path, what: str) -> list[str]:

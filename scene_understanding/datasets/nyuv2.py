@@ -57,13 +57,13 @@ class NYUv2Folder:
 
     def __init__(self, folder: str | Path, split: str | Path = "train", label_set: str = "nyu13") -> None:
         self.folder = existing_folder(folder, WHAT)
-        self.label_set = label_set
         self.camera = CAMERA
         self.numbers = read_numbers(find_list(self.folder, split, "nyuv2"), WHAT)
         self._table = table_between("nyu40", label_set)
         for part in ("rgb", "depth"):
             existing_folder(self.folder / part, WHAT)
         self._labelled = (self.folder / "labels40").is_dir()
+        self.label_set: str | None = label_set if self._labelled else None
         self._rotations = _rotations(self.folder / ROTATIONS) if (self.folder / ROTATIONS).is_file() else None
 
     def __len__(self) -> int:

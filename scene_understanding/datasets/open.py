@@ -63,6 +63,8 @@ def open_dataset(spec: str, split: str | None = None, label_set: str | None = No
     if split is not None:
         raise DatasetError(f"{kind} has no lists of images, so no split '{split}'")
     if kind == "7scenes":
+        if label_set is not None:
+            raise DatasetError(f"{kind} has no labels, so none in '{label_set}'")
         return SevenScenesFolder(place)
     return EmbeddedBuildings(
         parse_seeds(place), kind="tour" if kind == "embedded_tour" else "random", label_set=label_set or "nyu13"

@@ -87,6 +87,8 @@ def test_depth_labels_and_camera_are_optional(tmp_path: Path, caplog: pytest.Log
         dataset = FolderDataset(folder)
     assert "a camera of 60 degrees across is assumed" in caplog.text
     assert dataset.label_set is None
+    with pytest.raises(DatasetError, match="has no label folder, so no labels in 'nyu13'"):
+        FolderDataset(folder, label_set="nyu13")
     for sample, width in ((dataset[0], 8), (dataset[1], 80)):
         assert sample.label is None and np.isnan(sample.depth).all()
         assert sample.camera == PinholeCamera.from_fov(width, width * 3 // 4, np.radians(60))
@@ -117,9 +119,9 @@ def test_strangers_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
 
 def test_camera_and_label_set_survive_their_files(tmp_path: Path) -> None:
-    camera = PinholeCamera(320, 240, 259.43, 1 / 3, 162.79, -1.5)
-    write_camera(tmp_path / "camera.yaml", camera)
-    assert read_camera(tmp_path / "camera.yaml") == camera
+    for camera in (PinholeCamera(320, 240, 259.43, 1 / 3, 162, -1.5), PinholeCamera.from_fov(320, 240, 1.0)):
+        write_camera(tmp_path / "camera.yaml", camera)
+        assert read_camera(tmp_path / "camera.yaml") == camera
     own = LabelSet("mine", (0, 3), ("yes", "no"), np.array([[1, 2, 3], [4, 5, 6]], np.uint8))
     write_label_set(tmp_path / "labels.yaml", own)
     read = load_label_set(tmp_path / "labels.yaml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import cv2
@@ -105,6 +106,12 @@ def test_nyuv2_mat_damage_is_one_clear_line(tmp_path: Path) -> None:
         NYUv2Mat(folder)
     with pytest.raises(DatasetError, match="nyu_depth_v2_labeled.mat is missing"):
         NYUv2Mat(folder / "elsewhere" / "nyu_depth_v2_labeled.mat")
+
+
+def test_without_h5py_the_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)  # as if it were not installed
+    with pytest.raises(DatasetError, match=r"needs h5py: pip install 'scene_understanding\[data\]'"):
+        NYUv2Mat(tmp_path)
 
 
 FRAMES = {"kv1/NYUdata/NYU0001": (40, 30), "kv2/kinect2data/0002": (50, 40), "xtion/sun3ddata/a/b/0003": (40, 30)}

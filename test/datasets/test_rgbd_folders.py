@@ -80,8 +80,9 @@ def test_nyuv2_without_labels_and_with_rotations(tmp_path: Path) -> None:
         path.unlink()
     (folder / "labels40").rmdir()
     np.savetxt(folder / "camera_rotations_NYU.txt", np.tile(np.eye(3), (7, 1)))
-    sample = NYUv2Folder(folder)[0]
-    assert sample.label is None
+    dataset = NYUv2Folder(folder)
+    sample = dataset[0]
+    assert sample.label is None and dataset.label_set is None
     assert sample.map_from_camera is not None
     np.testing.assert_allclose(sample.map_from_camera.rotation, OPTICAL_FROM_BODY.T)
     np.testing.assert_allclose(sample.map_from_camera.translation, (0, 0, CAMERA_HEIGHT))
