@@ -103,15 +103,15 @@ def test_nyuv2_list_in_the_folder_comes_before_ours(tmp_path: Path) -> None:
 
 def test_nyuv2_parts_of_ours_share_nothing_with_val(tmp_path: Path) -> None:
     folder = write_nyuv2(tmp_path / "nyu")
-    parts = {name: NYUv2Folder(folder, name).numbers for name in ("val", "fit", "fit100", "fit200", "fit400")}
+    parts = {name: NYUv2Folder(folder, name).numbers for name in ("val", "holdout", "fit", "fit100", "fit200", "fit400")}
     assert {name: len(numbers) for name, numbers in parts.items()} == {
-        "val": 99, "fit": 696, "fit100": 100, "fit200": 200, "fit400": 400,
+        "val": 74, "holdout": 99, "fit": 696, "fit100": 100, "fit200": 200, "fit400": 400,
     }  # fmt: skip
     sets = {name: set(numbers) for name, numbers in parts.items()}
     assert sets["fit100"] < sets["fit200"] < sets["fit400"] < sets["fit"]
-    assert not sets["fit"] & sets["val"]
-    # Neighbours in a run of numbers are of one scene at times: a val image has never a neighbour in fit.
-    assert not {number + step for number in sets["val"] for step in (-1, 1)} & sets["fit"]
+    assert sets["val"] < sets["holdout"] and not sets["fit"] & sets["holdout"]
+    # Neighbours in a run of numbers are of one scene at times: an image held out has never a neighbour in fit.
+    assert not {number + step for number in sets["holdout"] for step in (-1, 1)} & sets["fit"]
 
 
 def test_seven_scenes_sample(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def damage(folder: Path, what: str) -> None:
     ("what", "message"),
     [
         ("no folder", "nyu does not exist"),
-        ("no list", "no list 'train' for .*nyu; known: fit, fit100, fit200, fit400, val; or give the path"),
+        ("no list", "no list 'train' for .*nyu; known: fit, fit100, fit200, fit400, holdout, val; or give the path"),
         ("words in list", "holds 'three', not a number"),
         ("empty list", "is empty"),
         ("no image", "0003.jpg is missing"),
@@ -226,11 +226,11 @@ def test_real_nyuv2_floors_are_level() -> None:
 
 
 @pytest.mark.skipif(not (DATA / "nyuv2").is_dir(), reason="NYUv2 is not beside the repository (shared/data/nyuv2)")
-def test_real_nyuv2_val_and_fit_are_the_official_training_images() -> None:
-    train, val, fit = (NYUv2Folder(DATA / "nyuv2", split).numbers for split in ("train", "val", "fit"))
-    assert sorted([*val, *fit]) == train
+def test_real_nyuv2_holdout_and_fit_are_the_official_training_images() -> None:
+    train, holdout, fit = (NYUv2Folder(DATA / "nyuv2", split).numbers for split in ("train", "holdout", "fit"))
+    assert sorted([*holdout, *fit]) == train
     runs = np.split(train, np.flatnonzero(np.diff(train) > 1) + 1)
-    assert [number for run in runs[2::7] for number in run.tolist()] == val
+    assert [number for run in runs[2::7] for number in run.tolist()] == holdout
 
 
 @pytest.mark.skipif(not (DATA / "rgbd_7scenes").is_dir(), reason="7-Scenes is not beside the repository")
