@@ -60,6 +60,15 @@ class Host(str, Enum):
     ros2 = "ros2"
 
 
+class Provider(str, Enum):
+    """Where a network runs."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    tensorrt = "tensorrt"
+
+
 class Processes(str, Enum):
     """How `demo` runs its nodes."""
 
@@ -203,6 +212,39 @@ def convert(
     with results(as_json) as emit:
         wish = module.Conversion(source, out, split, last, indices, rate, float_depth, force)
         report = module.convert(wish)
+        emit(report, module.text(report))
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="name of a shipped network, or a folder")],
+    data: Annotated[str, typer.Option(metavar="KIND:PLACE", help="as nyuv2:FOLDER, folder:FOLDER, embedded:5")],
+    split: Annotated[
+        str | None, typer.Option(help="list of images, by name or path (default: val; test of sunrgbd)")
+    ] = None,
+    views: Annotated[int, typer.Option(min=1, max=5, help="SnapNet-R's viewpoints: the image's own, up to 5")] = 1,
+    flip: Annotated[bool, typer.Option("--flip", help="judge every view mirrored too")] = False,
+    threads: Annotated[int, typer.Option(min=0, help="of the CPU; 0: all cores")] = 0,
+    provider: Annotated[Provider, typer.Option(help="of ONNX Runtime")] = Provider.auto,
+    limit: Annotated[int | None, typer.Option(min=1, help="only so many images, spread over the split")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="folder for report, confusion matrix, pictures of failures")
+    ] = None,
+    card: Annotated[
+        str | None, typer.Option(metavar="NAME", help="keep the figures as metrics.NAME of the model's card")
+    ] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Scores a segmentation network on labelled images: accuracy, IoU by class, milliseconds a pair.
+
+    Example: scene-understanding evaluate fusenet_nyu13 --data nyuv2:data/nyuv2 --split val --views 5
+    """
+    from scene_understanding.commands import evaluate as module
+
+    with results(as_json) as emit:
+        wish = module.Wish(model, data, split, views, flip, threads, provider.value, limit, out, card, force)
+        report = module.evaluate(wish)
         emit(report, module.text(report))
 
 

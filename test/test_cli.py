@@ -23,7 +23,7 @@ from scene_understanding.hosts.bag_reader import BagReader
 from scene_understanding.inference.store import shipped
 from scene_understanding.nodes.parameters import describe
 
-COMMANDS = ("demo", "simulate", "run", "replay", "convert", "models", "data", "params", "doctor")
+COMMANDS = ("demo", "simulate", "run", "replay", "convert", "evaluate", "models", "data", "params", "doctor")
 
 
 def call(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

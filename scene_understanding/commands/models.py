@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import yaml
+
 from scene_understanding.commands.output import table
 from scene_understanding.inference.card import ModelCard
 from scene_understanding.inference.store import find, shipped
@@ -48,6 +50,7 @@ def show(name: str) -> dict[str, Any]:
         "sha256": card.sha256,
         "outputs": card.outputs,
         "optional_inputs": card.optional_inputs,
+        "unscored": card.unscored,
         "architecture": card.architecture,
         "training": card.training,
         "metrics": card.metrics,
@@ -56,5 +59,13 @@ def show(name: str) -> dict[str, Any]:
 
 
 def card_text(name: str) -> str:
-    """The card as its file has it."""
-    return (find(name).folder / "model.yaml").read_text("utf-8").rstrip()
+    """The card as its file has it, IoU by class as a table with a column for each evaluation."""
+    content = yaml.safe_load((find(name).folder / "model.yaml").read_text("utf-8"))
+    metrics = content.get("metrics") or {}
+    by_class = {key: m.pop("iou") for key, m in metrics.items() if isinstance(m.get("iou"), dict)}
+    text = yaml.safe_dump(content, sort_keys=False, width=120, allow_unicode=True).rstrip()
+    if not by_class:
+        return text
+    classes = dict.fromkeys(c for iou in by_class.values() for c in iou)  # in order, each once
+    rows = [(c, *(iou.get(c) for iou in by_class.values())) for c in classes]
+    return f"{text}\n\n{table(('IoU by class', *by_class), rows)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ class ModelCard:
     outputs: dict[str, tuple[int, ...]]
     label_set: str
     optional_inputs: tuple[str, ...] = ()
+    unscored: tuple[int, ...] = ()
     description: str = ""
     architecture: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -79,6 +81,23 @@ def read_card(folder: str | Path) -> ModelCard:
     return card
 
 
+def record_metrics(card: ModelCard, name: str, figures: Mapping[str, Any]) -> None:
+    """Sets `metrics.NAME` in the card's model.yaml; the rest of its content stays, comments do not.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path = card.folder / "model.yaml"
+    content = yaml.safe_load(path.read_text("utf-8"))
+    content["metrics"] = {**(content.get("metrics") or {}), name: dict(figures)}
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(yaml.safe_dump(content, sort_keys=False, width=120, allow_unicode=True), "utf-8")
+    part.replace(path)
+
+
+LISTS, MAPPINGS = ("optional_inputs", "unscored", "attribution"), ("architecture", "training", "metrics")
+
+
 def _card(content: Any, path: Path) -> ModelCard:
     if not isinstance(content, dict):
         raise ModelError(f"{path} is not a mapping of model keys")
@@ -102,8 +121,18 @@ def _card(content: Any, path: Path) -> ModelCard:
             f"{path}: inputs need shape, mean, std and channels, outputs a shape each ({error})"
         ) from error
     values = {**content, "inputs": inputs, "outputs": outputs, "folder": path.parent}
-    for key in ("optional_inputs", "attribution"):
-        values[key] = tuple(content.get(key) or ())
+    if content["label_set"].endswith((".yaml", ".yml")):
+        values["label_set"] = str(path.parent / content["label_set"])
+    for keys, kind, what in ((LISTS, list, "a list"), (MAPPINGS, dict, "a mapping")):
+        for key in keys:
+            values[key] = content.get(key) or kind()
+            if not isinstance(values[key], kind):
+                raise ModelError(f"{path}: {key} is {values[key]!r}; expected {what}")
+    values |= {key: tuple(values[key]) for key in LISTS}
+    if not all(isinstance(part, dict) for part in values["metrics"].values()):
+        raise ModelError(f"{path}: metrics holds a mapping of figures for each evaluation, such as val")
+    if not all(isinstance(class_id, int) for class_id in values["unscored"]):
+        raise ModelError(f"{path}: unscored is {list(values['unscored'])}; expected class ids")
     for name, spec in inputs.items():
         _check_input(name, spec, path)
     return ModelCard(**values)

@@ -136,13 +136,16 @@ def mapping(source: str | LabelSet, target: str | LabelSet) -> NDArray[np.uint8]
     From a set to itself it is the identity, with ids that are no class made 255.
 
     Raises:
-        ValueError: no mapping between the two (the error names those that exist), or ids above 255.
+        ValueError: no mapping between the two (the error names those that exist), two sets of one name with other
+            classes, or ids above 255.
     """
     source, target = _as_label_set(source), _as_label_set(target)
     if max(source.ids[-1], target.ids[-1]) > 255:
         raise ValueError(f"{source.name!r} or {target.name!r} has ids above 255; a mapping is of masks of 8 bit")
     table = np.full(256, UNLABELLED, np.uint8)
     if source.name == target.name:
+        if (source.ids, source.names) != (target.ids, target.names):
+            raise ValueError(f"two label sets are named {source.name!r} but have other classes; rename one of them")
         table[list(source.ids)] = source.ids
         return table
     groups = _mappings().get(source.name, {}).get(target.name)

@@ -76,6 +76,10 @@ def test_a_file_that_is_no_network(folder) -> None:
         (lambda c: c["inputs"]["color"].pop("mean"), "inputs need shape, mean"),
         (lambda c: c.update(inputs=3), "inputs need shape, mean"),
         (lambda c: c.update(sha256=None), "sha256 is None; expected text"),
+        (lambda c: c.update(unscored=["bed"]), r"unscored is \['bed'\]; expected class ids"),
+        (lambda c: c.update(unscored=40), "unscored is 40; expected a list"),
+        (lambda c: c.update(training="long"), "training is 'long'; expected a mapping"),
+        (lambda c: c.update(metrics={"miou": 0.5}), "metrics holds a mapping of figures for each evaluation"),
         (lambda c: c["inputs"]["color"].update(mean=[1.0]), r"shape \(1, 3, 240, 320\) and \(1, 3, 3\) means"),
         (lambda c: c["inputs"]["color"].update(std=[1, 1, 0]), "std above 0"),
         (lambda c: c["inputs"]["color"].update(mean=["a", "b", "c"]), "must be numbers"),
@@ -119,6 +123,14 @@ def test_an_unknown_label_set_is_told(folder) -> None:
     edit(folder, lambda c: c.update(label_set="mars7"))
     with pytest.raises(ModelError, match="model 'fusenet_embedded13': label_set: .*mars7"):
         Segmenter(OnnxRuntimeNetwork(read_card(folder), "cpu"))
+
+
+def test_a_label_set_beside_the_card(folder) -> None:
+    shutil.copy(SHIPPED.parent / "labels/data/nyu13.yaml", folder / "mine.yaml")
+    edit(folder, lambda c: c.update(label_set="mine.yaml"))
+    card = read_card(folder)
+    assert card.label_set == str(folder / "mine.yaml")
+    assert Segmenter(OnnxRuntimeNetwork(card, "cpu")).labels.names[0] == "bed"
 
 
 def test_a_network_with_other_labels_than_scores(folder) -> None:

@@ -141,6 +141,14 @@ def test_own_file(tmp_path):
         load_label_set(tmp_path / "none.yaml")
 
 
+def test_two_sets_of_one_name_must_have_the_same_classes():
+    colours = np.zeros((2, 3), np.uint8)
+    a, b = LabelSet("own", (0, 1), ("wall", "floor"), colours), LabelSet("own", (0, 1), ("floor", "wall"), colours)
+    assert mapping(a, a)[:3].tolist() == [0, 1, 255]
+    with pytest.raises(ValueError, match="two label sets are named 'own' but have other classes"):
+        mapping(a, b)
+
+
 @pytest.mark.parametrize(
     ("ids", "names", "message"),
     [((0, 0), ("a", "b"), "ascending"), ((1, 0), ("a", "b"), "ascending"), ((0, 255), ("a", "b"), "means unlabelled"),
