@@ -47,7 +47,7 @@ class Augmentation:
         if self.flip and rng.random() < 0.5:
             sample = mirrored(sample)
         scale = float(np.exp(rng.uniform(*np.log(self.scale))))
-        rotation = cv2.Rodrigues(np.radians(rng.uniform(-self.turn, self.turn, 3)))[0]
+        rotation = np.asarray(cv2.Rodrigues(np.radians(rng.uniform(-self.turn, self.turn, 3)))[0], np.float64)
         sample = turned_and_zoomed(sample, rotation, scale, (rng.random(), rng.random()), self.crop)
         depth = sample.depth * np.float32(1 + rng.uniform(-self.depth_gain, self.depth_gain))
         if self.depth_noise:
@@ -130,7 +130,7 @@ def drop_depth(depth: NDArray[np.float32], rng: np.random.Generator, most: int =
     depth = depth.copy()
     height, width = depth.shape
     for _ in range(rng.integers(0, most + 1)):
-        h, w = rng.integers(4, height // 5), rng.integers(4, width // 5)
+        h, w = (rng.integers(4, max(5, side // 5)) for side in (height, width))
         y, x = rng.integers(0, height - h), rng.integers(0, width - w)
         depth[y : y + h, x : x + w] = np.nan
     return depth

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from torch import nn
+from torch import Tensor, nn
 
+from scene_understanding.datasets.folder import write_label_set
 from scene_understanding.inference.card import InputSpec
+from scene_understanding.labels import load_label_set
 from scene_understanding.models.fusenet import FuseNet
 from scene_understanding.models.mobile_fusenet import MobileFuseNet
 from scene_understanding.training.augment import Augmentation
 
 NETWORKS = {"fusenet": FuseNet, "mobile_fusenet": MobileFuseNet}
+SCHEDULES = ("poly", "cosine")
+EMBEDDED = "embedded"
+CONFIG, LABELS = "config.yaml", "labels.yaml"
+"""What a run's folder keeps of how it was started."""
+
+KINDS: dict[str, tuple[Any, str]] = {
+    "str": (str, "text"),
+    "int": (int, "a whole number"),
+    "float": ((int, float), "a number (with a point: 1.0e-3)"),
+    "dict": (dict, "a mapping"),
+    "tuple": ((list, tuple), "a list"),
+}
+PLACES = ("name", "data", "start", "init", "label_set", "attribution")
+"""Keys that may differ when a run goes on: where things lie, and what only the card says."""
+
+
+class TrainingError(ValueError):
+    """A training or export that cannot be done as asked: one line for the user."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +46,14 @@ class Config:
 
     Attributes:
         network: key of `NETWORKS`; arguments: for its constructor, next to the number of classes.
-        label_set: name in `scene_understanding.labels` of what is predicted.
-        data: dataset as `datasets.open` spells it, without its place where that is the user's: "nyuv2", "embedded".
-        train, val: splits of it; for "embedded" seeds of buildings, first and last ("1000-1179").
+        label_set: name in `scene_understanding.labels` of what is predicted, or "" for the one of the data.
+        train, val: splits of the data as `open_dataset` takes them, or a share of all samples in their order ("0-80%");
+            for "embedded" seeds of buildings, first and last ("1000-1179").
+        name: of the config, for the card; the name of its file.
+        data: dataset as `open_dataset` spells it, without its place where that is the user's: "nyuv2", "embedded".
         views: "embedded" only: random views of each building; tour_views: views of a robot's tour of each.
         auxiliary_label_set: a finer label set that a second head learns, "" for none; auxiliary_weight: of its loss.
+        void_things: class that thick regions without label are taken for in training (`data.mark_things`), or "".
         size: (height, width) that samples are resized to, as they are if empty.
         start: ImageNet weights (safetensors, torchvision layout) for all streams, or "" for none.
         init: weights of an earlier run (its best.pt); what has the same name and shape is taken over, or "".
@@ -40,10 +65,14 @@ class Config:
         learning_rate: at the end of the warm-up; `encoder_factor` times that for streams that have a start.
         schedule: of the learning rate, "poly" (Chen et al., DeepLab) or "cosine".
         lovasz: weight of the Lovász-Softmax loss next to cross-entropy; smoothing: of the labels.
-        max_class_weight: class weights lie between it and its inverse; 1 weighs all classes alike.
+        class_weight_power: class weights are median class frequency over each class's own to this power: 1 is the
+            paper's, 0 weighs all classes alike; max_class_weight: they lie between it and its inverse.
         ema: decay of the moving average per step.
         augmentation: what is not as in `Augmentation`.
         attribution: whose work went in, one line each; goes on the card of the model.
+
+    Raises:
+        TrainingError: a value of another type, or one that cannot be.
     """
 
     network: str
@@ -52,12 +81,14 @@ class Config:
     val: str
     epochs: int
     arguments: dict[str, Any]
-    data: str = "embedded"
+    name: str = ""
+    data: str = EMBEDDED
     views: int = 0
     tour_views: int = 0
     size: tuple[int, ...] = ()
     auxiliary_label_set: str = ""
     auxiliary_weight: float = 0.4
+    void_things: str = ""
     start: str = ""
     init: str = ""
     init_parts: tuple[str, ...] = ("",)
@@ -74,6 +105,7 @@ class Config:
     lovasz: float = 0.0
     smoothing: float = 0.0
     ema: float = 0.998
+    class_weight_power: float = 0.5
     max_class_weight: float = 4.0
     augmentation: dict[str, Any] = field(default_factory=dict)
     color_mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
@@ -83,16 +115,106 @@ class Config:
     seed: int = 0
     attribution: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for key in fields(self):
+            value = getattr(self, key.name)
+            kind, what = KINDS[str(key.type).partition("[")[0]]
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise TrainingError(f"{key.name} is {value!r}; expected {what}")
+            if isinstance(value, list):
+                object.__setattr__(self, key.name, tuple(value))
+        for name in ("epochs", "batch", "accumulate", "validate_every"):
+            if getattr(self, name) < 1:
+                raise TrainingError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name, choices in (("network", NETWORKS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in choices:
+                raise TrainingError(f"{name} is '{getattr(self, name)}'; it can be {', '.join(choices)}")
+        if self.network == "fusenet" and (self.start or self.frozen_stages):
+            raise TrainingError("start and frozen_stages are for mobile_fusenet; fusenet starts from nothing")
+        if len(self.size) not in (0, 2):
+            raise TrainingError(f"size is {list(self.size)}; expected [height, width]")
+        try:
+            Augmentation(**self.augmentation)
+        except TypeError as error:
+            raise TrainingError(f"augmentation: {error}") from error
+
 
 def load_config(path: Path) -> Config:
-    """Raises ValueError with one line where the file is not a training config."""
+    """A training config; its name is the file's unless it says one.
+
+    Raises:
+        TrainingError: the file cannot be read or is not a training config.
+    """
     try:
-        config = Config(**yaml.safe_load(path.read_text()))
-        Augmentation(**config.augmentation)
-        object.__setattr__(config, "init_parts", tuple(config.init_parts))
-    except (OSError, TypeError, yaml.YAMLError) as error:
-        raise ValueError(f"training config {path}: {' '.join(str(error).split())}") from error
-    return config
+        content = yaml.safe_load(path.read_text("utf-8"))
+        return Config(**{"name": path.stem, **content})
+    except (OSError, TypeError, TrainingError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise TrainingError(f"training config {path}: {' '.join(str(error).split())}") from error
+
+
+def presets() -> Path:
+    """Folder of the configs that are shipped: package data (pip), the repository root, or an ament prefix (colcon)."""
+    package = Path(__file__).resolve().parents[1]
+    folders = [package / "config/training", package.parent / "config/training"]
+    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
+        folders.append(Path(prefix) / "share/scene_understanding/config/training")
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    raise TrainingError(f"no training configs in any of: {', '.join(map(str, folders))}")
+
+
+def find_config(name_or_path: str) -> Config:
+    """A config by the path of its file, or a shipped one by name.
+
+    Raises:
+        TrainingError: neither, or not a training config.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return load_config(path)
+    shipped = {preset.stem: preset for preset in sorted(presets().glob("*.yaml"))}
+    if name_or_path not in shipped:
+        raise TrainingError(f"no training config '{name_or_path}'; shipped are {', '.join(shipped)}; or give a file")
+    return load_config(shipped[name_or_path])
+
+
+def write_config(config: Config, folder: Path) -> None:
+    """Keeps the config of a run in its folder, with the label set where that is a file of the user's.
+
+    Raises:
+        TrainingError: the run was started with another config.
+    """
+    path = folder / CONFIG
+    if path.exists():
+        earlier = read_run_config(folder)
+        was, now = plain(earlier), plain(config)
+        changed = [f"{key} was {was[key]}, is {now[key]}" for key in was if was[key] != now[key] and key not in PLACES]
+        if load_label_set(config.label_set).names != load_label_set(earlier.label_set).names:
+            changed.append("label_set has other classes")
+        if changed:
+            raise TrainingError(f"{folder} was started with another config: {', '.join(changed)}; choose another --out")
+        return
+    if config.label_set.endswith((".yaml", ".yml")):
+        write_label_set(folder / LABELS, load_label_set(config.label_set))
+        config = replace(config, label_set=LABELS)
+    path.write_text(yaml.safe_dump(plain(config), sort_keys=False, default_flow_style=None, width=120), "utf-8")
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """The keys with values as YAML and JSON give them: lists, no tuples."""
+    content: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return content
+
+
+def read_run_config(folder: Path) -> Config:
+    """As `write_config` wrote it; a label set of the user's is the copy in the folder.
+
+    Raises:
+        TrainingError: as `load_config`.
+    """
+    config = load_config(folder / CONFIG)
+    return replace(config, label_set=str(folder / LABELS)) if config.label_set == LABELS else config
 
 
 def input_specs(config: Config, size: tuple[int, ...]) -> dict[str, InputSpec]:
@@ -111,21 +233,46 @@ def build(config: Config, classes: int, auxiliary_classes: int = 0) -> nn.Module
     """The network with its starting weights.
 
     Raises:
-        ValueError: weights of an earlier run that have nothing in common with this network.
+        TrainingError: arguments that the network does not take, starting weights that are missing or fit nothing.
     """
     more = {"auxiliary_classes": auxiliary_classes} if auxiliary_classes else {}
-    network: nn.Module = NETWORKS[config.network](classes, **config.arguments, **more)
+    try:
+        network: nn.Module = NETWORKS[config.network](classes, **config.arguments, **more)
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"arguments of {config.network}: {error}") from error
     if config.start:
-        from safetensors.torch import load_file
-
-        network.load_imagenet(load_file(config.start))  # type: ignore[operator]
+        try:
+            network.load_imagenet(_weights(config.start, "start"))  # type: ignore[operator]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise TrainingError(f"start: {config.start} does not fit {config.network}: {_short(error)}") from error
     if config.init:
-        own, earlier = network.state_dict(), torch.load(config.init, weights_only=True)
+        own, earlier = network.state_dict(), _weights(config.init, "init")
         taken = {
             name: tensor for name, tensor in earlier.items()
             if name in own and tensor.shape == own[name].shape and name.startswith(config.init_parts)
         }  # fmt: skip
         if not taken:
-            raise ValueError(f"init: {config.init} has no weights of {config.network} with {config.arguments}")
+            raise TrainingError(f"init: {config.init} has no weights of {config.network} with {config.arguments}")
         network.load_state_dict(taken, strict=False)
     return network
+
+
+def _weights(file: str, key: str) -> dict[str, Tensor]:
+    """Tensors by name of a .safetensors file or of a state dict that torch saved."""
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise TrainingError(f"{key}: the starting weights {file} are missing; say where they are with --{key} FILE")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        return weights
+    except Exception as error:  # both raise types of their own, some of them without a name in public
+        raise TrainingError(f"{key}: {file} cannot be read as weights: {_short(error)}") from error
+
+
+def _short(error: Exception) -> str:
+    """The first line, which names what is wrong; torch adds advice for programmers."""
+    return str(error).strip().partition("\n")[0][:200]

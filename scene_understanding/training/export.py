@@ -1,110 +1,250 @@
-"""Exports a trained network: `python -m scene_understanding.training.export CONFIG.yaml RUN NAME`.
+"""Exports a trained network: `scene-understanding export RUN NAME`.
 
-Writes `scene_understanding/networks/NAME/model.onnx` and its `model.yaml`, and checks that ONNX Runtime gives the same
-scores as PyTorch.
+Writes model.onnx and its model.yaml, and checks that ONNX Runtime gives the same scores as PyTorch.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
-import typer
 import yaml
-from torch import nn
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
 
-from scene_understanding.inference.store import SHIPPED
+from scene_understanding.datasets.folder import write_label_set
 from scene_understanding.labels import load_label_set
-from scene_understanding.training.segmentation import Config, build, input_specs, load_config
+from scene_understanding.training.config import (
+    EMBEDDED,
+    LABELS,
+    Config,
+    TrainingError,
+    build,
+    input_specs,
+    plain,
+    read_run_config,
+)
+from scene_understanding.training.records import read_rows
 
 TOLERANCE = 1e-3
-SIZE = (240, 320)
+"""By which scores of ONNX Runtime may differ from those of PyTorch."""
+
+TOLERANCE_FLOAT16 = 1e-2
+"""The same with weights stored in 16 bits, as a share of the largest score."""
+
+HEADS = ("main", "auxiliary")
 
 
-def export_onnx(network: nn.Module, config: Config, path: Path, size: tuple[int, int] = SIZE) -> None:
-    """Writes the network as ONNX for inputs of `size` (H, W), then compares it with PyTorch on random inputs.
+@dataclass(frozen=True)
+class Export:
+    """What to make of a run.
+
+    Attributes:
+        run: folder of the training; name: of the model; folder: where it goes.
+        head: "main", or "auxiliary" for the finer label set of a second head.
+        output_stride: 2 for scores of half the input's size, which many classes make quicker; None as in the config.
+        float16: store the weights in 16 bits; they are widened when the network is loaded, so that the file is half as
+            large and nothing is slower.
+        history: what was trained before, a line each, for the card.
+    """
+
+    run: Path
+    name: str
+    folder: Path
+    head: str = "main"
+    output_stride: int | None = None
+    float16: bool = False
+    history: tuple[str, ...] = ()
+
+
+def export(wish: Export) -> Path:
+    """Writes model.onnx and model.yaml (and the label set, if it is the user's) of a run's best network.
 
     Raises:
-        ValueError: scores differ by more than `TOLERANCE`.
+        TrainingError: not the folder of a training, a head that it does not have, or scores that differ.
+    """
+    weights = wish.run / "best.pt"
+    if not weights.is_file():
+        raise TrainingError(f"{wish.run} is not the folder of a training: best.pt is missing")
+    config = config_of_head(read_run_config(wish.run), wish.head)
+    if wish.output_stride is not None:
+        config = replace(config, arguments={**config.arguments, "output_stride": wish.output_stride})
+    network = build(replace(config, start="", init=""), len(load_label_set(config.label_set)))
+    network.load_state_dict(state_of_head(torch.load(weights, map_location="cpu", weights_only=True), wish.head))
+    wish.folder.mkdir(parents=True, exist_ok=True)
+    path = wish.folder / "model.onnx"
+    shape = export_onnx(network, config, path, wish.float16)
+    content = card(wish, config, path, shape)
+    if config.label_set.endswith((".yaml", ".yml")):
+        write_label_set(wish.folder / LABELS, load_label_set(config.label_set))
+        content["label_set"] = LABELS
+    (wish.folder / "model.yaml").write_text(yaml.safe_dump(content, sort_keys=False, width=120), "utf-8")
+    return path
+
+
+def config_of_head(config: Config, head: str) -> Config:
+    """The config of a network that has this head alone."""
+    if head == "main":
+        return replace(config, auxiliary_label_set="")
+    if head not in HEADS or not config.auxiliary_label_set:
+        has = "main, auxiliary" if config.auxiliary_label_set else "main"
+        raise TrainingError(f"the run has no head '{head}'; it has {has}")
+    return replace(config, label_set=config.auxiliary_label_set, auxiliary_label_set="")
+
+
+def state_of_head(state: dict[str, Tensor], head: str) -> dict[str, Tensor]:
+    """The weights with those of this head in the place of the main one's (`score`), the other's left out."""
+    auxiliary = {name: tensor for name, tensor in state.items() if "auxiliary_score." in name}
+    rest = {name: tensor for name, tensor in state.items() if name not in auxiliary}
+    if head == "main":
+        return rest
+    rest = {name: tensor for name, tensor in rest.items() if not re.search(r"(^|\.)score\.", name)}
+    return rest | {name.replace("auxiliary_score.", "score."): tensor for name, tensor in auxiliary.items()}
+
+
+def export_onnx(network: nn.Module, config: Config, path: Path, float16: bool = False) -> tuple[int, ...]:
+    """Writes the network as ONNX for inputs of `config.size`, then compares it with PyTorch on random inputs.
+
+    Returns:
+        The shape of the scores.
+
+    Raises:
+        TrainingError: scores differ by more than `TOLERANCE`, or `TOLERANCE_FLOAT16` of the largest.
     """
     network.eval()
     generator = torch.Generator().manual_seed(0)
-    shapes = [spec.shape for spec in input_specs(config, size).values()]
+    shapes = [spec.shape for spec in input_specs(config, config.size).values()]
     color, depth = (torch.randn(*shape, generator=generator) for shape in shapes)
     torch.onnx.export(
         network, (color, depth), str(path), input_names=["color", "depth"], output_names=["scores"], dynamo=False,
         opset_version=17,
     )  # fmt: skip
+    if float16:
+        store_as_float16(path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (found,) = session.run(["scores"], {"color": color.numpy(), "depth": depth.numpy()})
     with torch.no_grad():
-        difference = float(np.abs(found - network(color, depth).numpy()).max())
-    if difference > TOLERANCE:
-        raise ValueError(f"{path} differs from PyTorch by {difference:.2e}; allowed is {TOLERANCE}")
+        expected = network(color, depth).numpy()
+    difference = float(np.abs(found - expected).max())
+    allowed = TOLERANCE_FLOAT16 * float(np.abs(expected).max()) if float16 else TOLERANCE
+    if not difference <= allowed:
+        raise TrainingError(f"{path} differs from PyTorch by {difference:.2e}; allowed is {allowed:.2e}")
+    return tuple(found.shape)
 
 
-def card(
-    config: Config, config_file: Path, run: Path, name: str, onnx: Path, history: Sequence[str] = ()
-) -> dict[str, Any]:
-    """The content of model.yaml; figures come from the run's log. `history`: what was done before, a line each."""
-    with open(run / "log.csv") as file:
-        rows = list(csv.DictReader(file))
-    best = max(rows, key=lambda row: float(row["miou"]))
-    classes = len(load_label_set(config.label_set).names)
-    tour = f" and {config.tour_views} views of a tour" if config.tour_views else ""
-    data = f"embedded world, {config.views} random views{tour} of every building, 320x240"
+def store_as_float16(path: Path, smallest: int = 256) -> None:
+    """Stores the weights of an ONNX file in 16 bits, each with a Cast to 32 that is folded when the file is loaded.
+
+    Args:
+        smallest: number of values below which a tensor stays as it is: biases, where 16 bits save nothing.
+
+    Raises:
+        TrainingError: a weight that 16 bits cannot hold.
+    """
+    model = onnx.load(str(path))
+    graph, casts = model.graph, []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size < smallest:
+            continue
+        if np.abs(values).max() > np.finfo(np.float16).max:
+            raise TrainingError(
+                f"{path}: {tensor.name} has values up to {np.abs(values).max():.3g}, too large for 16 bits"
+            )
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_float16"))
+        casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def card(wish: Export, config: Config, path: Path, scores: Sequence[int]) -> dict[str, Any]:
+    """The content of model.yaml; figures come from the run's logs."""
+    rows = read_rows(wish.run / "log.csv")
+    best = max(rows, key=lambda row: float(row["miou"] or 0))
+    report_file = wish.run / "log.json"
+    report = json.loads(report_file.read_text("utf-8")) if report_file.exists() else {}
+    kind = config.data.partition(":")[0]
+    place = "" if kind == EMBEDDED else f" --data {kind}:DIR"
+    unseen = report.get("unseen", [])
     return {
-        "name": name,
+        "name": wish.name,
         "task": "segmentation",
-        "description": "FuseNet on board: two-stream MobileNetV2, sum fusion after five stages, light decoder",
-        "file": onnx.name,
-        "sha256": hashlib.sha256(onnx.read_bytes()).hexdigest(),
+        "description": description(config),
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "label_set": config.label_set,
+        "unscored": unseen[HEADS.index(wish.head)] if unseen else [],
         "inputs": {
             input_name: {key: list(values) for key, values in asdict(spec).items()}
-            for input_name, spec in input_specs(config, SIZE).items()
+            for input_name, spec in input_specs(config, config.size).items()
         },
-        "outputs": {"scores": [1, classes, *SIZE]},
-        "architecture": {"network": config.network, **config.arguments},
+        "outputs": {"scores": list(scores)},
+        "architecture": {
+            "network": config.network, **config.arguments, **({"stored_as": "float16"} if wish.float16 else {})
+        },
         "training": {
-            "history": list(history),
-            "command": f"python -m scene_understanding.training.segmentation {config_file} {run.name}",
-            "data": data,
-            "split": {"train": f"buildings {config.train[0]} to {config.train[1] - 1}",
-                      "val": f"buildings {config.val[0]} to {config.val[1] - 1}"},
-            "epochs": int(rows[-1]["epoch"]), "seconds": int(rows[-1]["seconds"]), "hardware": "2 CPU cores, BF16",
-            "config": json.loads(json.dumps(asdict(config))),
+            "history": list(wish.history),
+            "command": f"scene-understanding train segmentation --config {config.name}{place}",
+            "data": data_of(config),
+            "split": {"train": Path(config.train).name, "val": Path(config.val).name},
+            "epochs": int(rows[-1]["epoch"]), "seconds": int(rows[-1]["seconds"]),
+            **{key: report[key] for key in ("hardware", "torch", "samples") if key in report},
+            "config": without_places(config),
         },
-        "metrics": {"val": {k: float(v) for k, v in best.items() if k not in ("seconds", "loss") and v}},
+        "metrics": {"val": figures(best, config, wish.head)},
         "attribution": list(config.attribution),
     }  # fmt: skip
 
 
-def main(
-    config_file: Path,
-    run: Path,
-    name: str,
-    history: Annotated[list[str] | None, typer.Option(help="what was trained before, for the card")] = None,
-) -> None:
-    """Exports the best network of the training folder RUN as the shipped model NAME."""
-    config = load_config(config_file)
-    network = build(replace(config, start="", init=""), len(load_label_set(config.label_set).names))
-    network.load_state_dict(torch.load(run / "best.pt", weights_only=True))
-    folder = SHIPPED / name
-    folder.mkdir(parents=True, exist_ok=True)
-    export_onnx(network, config, folder / "model.onnx")
-    content = card(config, config_file, run, name, folder / "model.onnx", history or ())
-    (folder / "model.yaml").write_text(yaml.safe_dump(content, sort_keys=False, width=120))
-    print(f"{folder}: {(folder / 'model.onnx').stat().st_size / 1e6:.1f} MB")
+def figures(row: Mapping[str, str], config: Config, head: str) -> dict[str, Any]:
+    """What a row of log.csv says of a head; IoU by class is of the main one's alone."""
+    prefix = "" if head == "main" else "auxiliary_"
+    means = {key: float(row[prefix + key]) for key in ("oa", "ma", "miou") if row.get(prefix + key)}
+    names = load_label_set(config.label_set).names if head == "main" else ()
+    iou = {name: float(row[name]) if row[name] else None for name in names}
+    return {"epoch": int(row["epoch"]), **means, **({"iou": iou} if iou else {})}
 
 
-if __name__ == "__main__":
-    typer.run(main)
+def description(config: Config) -> str:
+    """Of the network, one line."""
+    if config.network == "fusenet":
+        return f"FuseNet on VGG16, {config.arguments.get('width', 1.0):g} of its width"
+    encoder = {"mobilenet_v2": "MobileNetV2", "resnet18": "ResNet-18"}[config.arguments.get("encoder", "mobilenet_v2")]
+    fusion = config.arguments.get("fusion", "sum")
+    context = ", pyramid context" if config.arguments.get("pyramid") else ""
+    return f"FuseNet on board: {encoder} streams, {fusion} fusion{context}, light decoder"
+
+
+def data_of(config: Config) -> str:
+    """What it learnt from, one line."""
+    size = f"{config.size[1]}x{config.size[0]}"
+    if config.data != EMBEDDED:
+        return f"{config.data.partition(':')[0]}, {size}"
+    tour = f" and {config.tour_views} views of a tour" if config.tour_views else ""
+    return f"embedded world, {config.views} random views{tour} of every building, {size}"
+
+
+def without_places(config: Config) -> dict[str, Any]:
+    """The keys of the config, without where things lie on the machine that trained."""
+    init = Path(config.init)
+    return plain(config) | {
+        "label_set": Path(config.label_set).name,
+        "train": Path(config.train).name,
+        "val": Path(config.val).name,
+        "data": config.data.partition(":")[0],
+        "start": Path(config.start).name,
+        "init": f"{init.parent.name}/{init.name}" if config.init else "",
+    }

@@ -15,6 +15,8 @@ def cross_entropy(scores: Tensor, label: Tensor, weights: Tensor | None = None, 
         scores: (N, K, H, W) float32; label: (N, H, W) int64, 255 for void; weights: (K,), one per class.
         smoothing: share of the target that goes to all classes alike.
     """
+    if not (label != VOID).any():
+        return scores.sum() * 0  # the mean over no pixel would be NaN, and all weights with it
     return F.cross_entropy(scores, label, weights, ignore_index=VOID, label_smoothing=smoothing)
 
 

@@ -1,102 +1,199 @@
-"""The training loop on a tiny set: it learns, and a run that was cut off ends with the same curve."""
+"""The training loop on a tiny set: it learns, accumulates, resumes, and writes down what it did."""
+
+from __future__ import annotations
 
 import csv
-import hashlib
+import json
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
-import onnxruntime
 import pytest
 import torch
+from torch import nn
 
-from scene_understanding.inference.card import read_card
-from scene_understanding.training import export
-from scene_understanding.training.segmentation import Config, Run, load_config, median_frequency_weights
-
-CONFIG = Config(
-    network="mobile_fusenet", arguments={"depth_channels": 2, "channels": 16}, label_set="nyu13", train=(0, 1),
-    val=(1, 2), views=8, epochs=3, batch=4, warmup_steps=2,
-)  # fmt: skip
-
-
-def tiny_set(seed: int) -> list:
-    """Left half near and dark (chair, 3), right half far and bright (wall, 11); the border moves."""
-    rng, samples = np.random.default_rng(seed), []
-    for border in rng.integers(16, 48, 8):
-        left = np.arange(64) < border
-        label = np.broadcast_to(np.where(left, 3, 11), (48, 64)).astype(np.uint8)
-        rgb = np.repeat(np.where(label == 3, 40, 200)[..., None], 3, -1).astype(np.uint8)
-        samples.append((rgb, np.where(label == 3, 1.0, 4.0).astype(np.float32), label))
-    return samples
-
-
-def curve(folder) -> list[list[str]]:
-    with open(folder / "log.csv") as file:
-        return [[v for k, v in row.items() if k != "seconds"] for row in csv.DictReader(file)]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The pictures are too small to share, and threads that wait for each other are slow on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+from scene_understanding.datasets.rgbd import RgbdSample
+from scene_understanding.training import records
+from scene_understanding.training.config import Config, TrainingError
+from scene_understanding.training.records import Table, read_rows
+from scene_understanding.training.segmentation import Run
 
 
 class CutOff(Exception):
     pass
 
 
-def test_a_run_that_was_cut_off_ends_with_the_same_curve(tmp_path, monkeypatch) -> None:
-    Run(CONFIG, tiny_set(0), tiny_set(1), tmp_path / "whole").fit()
-    cut = Run(CONFIG, tiny_set(0), tiny_set(1), tmp_path / "cut")
-    step = cut._train_step
+def start(config: Config, samples: list[RgbdSample], folder: Path, save_every: float = 1e9) -> Run:
+    return Run(config, samples, samples[:4], folder, "nyu13", save_every)
 
-    def dying_step(*batch):
-        if cut.step == 5:
+
+def cut_at(run: Run, step: int) -> None:
+    """Trains until `step`, as a kill would leave it."""
+    work = run._train_batch
+
+    def dying(*batch: torch.Tensor) -> None:
+        if run.step == step:
             raise CutOff
-        return step(*batch)
+        work(*batch)
 
-    monkeypatch.setattr(cut, "_train_step", dying_step)
+    run._train_batch = dying  # type: ignore[method-assign]
     with pytest.raises(CutOff):
-        cut.fit()
-    resumed = Run(CONFIG, tiny_set(0), tiny_set(1), tmp_path / "cut")
-    assert resumed.epoch == 2
+        run.fit()
+
+
+def curve(folder: Path, name: str) -> list[dict[str, str]]:
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in read_rows(folder / name)]
+
+
+@pytest.mark.parametrize(("save_every", "begins"), [(0, 6), (1e9, 4)])
+def test_a_run_that_was_cut_off_ends_with_the_same_curve(
+    tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path, save_every: float, begins: int
+) -> None:
+    config = replace(tiny_config, validate_every=2)
+    start(config, tiny_set, tmp_path / "whole").fit()
+    cut_at(start(config, tiny_set, tmp_path / "cut", save_every), 6)
+    resumed = start(config, tiny_set, tmp_path / "cut")
+    assert resumed.step == begins
     resumed.fit()
-    assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
-    assert len(curve(tmp_path / "whole")) == 3
+    for name in ("steps.csv", "log.csv"):
+        assert curve(tmp_path / "cut", name) == curve(tmp_path / "whole", name)
+    assert [row["step"] for row in curve(tmp_path / "cut", "steps.csv")] == [str(i) for i in range(1, 13)]
+    assert [row["epoch"] for row in curve(tmp_path / "cut", "log.csv")] == ["2", "3"]
+    cut, whole = (torch.load(tmp_path / name / "best.pt", weights_only=True) for name in ("cut", "whole"))
+    assert all(torch.equal(cut[name], whole[name]) for name in whole)
 
 
-def test_it_learns_and_exports_what_it_learnt(tmp_path, monkeypatch) -> None:
-    config = Config(**{**CONFIG.__dict__, "epochs": 15, "ema": 0.0, "batch": 2, "learning_rate": 4e-3})
-    result = Run(config, tiny_set(0), tiny_set(1), tmp_path / "run").fit()
+def test_it_learns_and_says_so(tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path) -> None:
+    config = replace(tiny_config, epochs=12, validate_every=5, batch=2, ema=0.5, learning_rate=1e-2)
+    result = start(config, tiny_set, tmp_path).fit()
     assert result["oa"] > 0.9
-    assert result["iou"]["chair"] is not None and result["iou"]["bed"] is None
-    monkeypatch.setattr(export, "SHIPPED", tmp_path)
-    config_file = tmp_path / "config.yaml"
-    config_file.write_text(
-        "{network: mobile_fusenet, arguments: {depth_channels: 2, channels: 16}, label_set: nyu13,"
-        " train: [0, 1], val: [1, 2], views: 8, epochs: 15}"
+    assert result["iou"]["chair"] > 0.8 and result["iou"]["bed"] is None
+    with open(tmp_path / "log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["5", "10", "12"]
+    assert float(rows[-1]["miou"]) == pytest.approx(result["miou"], abs=1e-4) and rows[-1]["bed"] == ""
+    report = json.loads((tmp_path / "log.json").read_text())
+    assert report["last"] == result and report["best"] >= result["miou"] - 1e-9
+    assert report["samples"] == {"train": 16, "val": 4} and report["steps"] == 96
+    assert report["unseen"] == [[i for i in range(13) if i not in (3, 11)]]
+    again = start(config, tiny_set, tmp_path)
+    assert again.fit() == result and again.step == 96  # nothing left to do
+
+
+def test_a_second_head_is_trained_and_validated(
+    tiny_set: list[RgbdSample], tiny_config: Config, tmp_path: Path
+) -> None:
+    arguments = {"depth_channels": 2, "channels": 16, "finest": 4, "output_stride": 2}
+    config = replace(
+        tiny_config, network="mobile_fusenet", arguments=arguments, auxiliary_label_set="nyu40", epochs=1, lovasz=0.0
     )
-    export.main(config_file, tmp_path / "run", "tiny", ["by hand"])
-    card = read_card(tmp_path / "tiny")
-    assert card.sha256 == hashlib.sha256(card.path.read_bytes()).hexdigest()
-    assert card.metrics["val"]["oa"] > 0.9 and card.training["history"] == ["by hand"]
-    session = onnxruntime.InferenceSession(card.path)
-    assert [i.name for i in session.get_inputs()] == ["color", "depth"]
+    forty = [replace(sample, label=sample.label // 8 + 1) for sample in tiny_set]  # wall and floor of nyu40
+    run = Run(config, forty, forty[:4], tmp_path, "nyu40")
+    before = run.network.auxiliary_score.weight.clone()
+    result = run.fit()
+    assert not torch.equal(before, run.network.auxiliary_score.weight)
+    assert len(result["iou"]) == 13 and len(result["auxiliary"]["iou"]) == 40
+    (row,) = read_rows(tmp_path / "log.csv")
+    assert float(row["auxiliary_miou"]) == pytest.approx(result["auxiliary"]["miou"], abs=1e-4)
 
 
-def test_rare_classes_weigh_more_up_to_the_limit() -> None:
-    label = np.zeros((10, 10), np.uint8)
-    label[0, 0], label[1:5] = 1, 2
-    weights = median_frequency_weights([(None, None, label)], 3, limit=4.0)
-    assert weights[1] == 4.0
-    torch.testing.assert_close(weights[2], torch.tensor(1.0))
-    assert weights[0] < 1
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_two_batches_of_four_make_the_step_of_one_of_eight(
+    tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path, batch_norm: bool
+) -> None:
+    """Where samples do not see each other: without BatchNorm, or with it as in evaluation."""
+    config = replace(
+        tiny_config, arguments={**tiny_config.arguments, "dropout": 0.0}, lovasz=0.0, max_class_weight=1.0, epochs=1,
+        augmentation={"scale": [1.0, 1.0]},
+    )  # fmt: skip
+    weights = []
+    for name, batch, accumulate in (("one", 8, 1), ("two", 4, 2)):
+        run = start(replace(config, batch=batch, accumulate=accumulate), tiny_set[:8], tmp_path / name)
+        run.bf16 = False
+        if batch_norm:
+            run.frozen = [run.network]  # trained, but in evaluation mode
+        else:
+            without_batch_norm(run.network)
+            without_batch_norm(run.average)
+        run.fit()
+        assert run.step == 1
+        (row,) = read_rows(tmp_path / name / "steps.csv")
+        weights.append((float(row["loss"]), torch.cat([p.flatten() for p in run.network.parameters()])))
+    assert weights[0][0] == pytest.approx(weights[1][0], rel=1e-5)
+    torch.testing.assert_close(weights[0][1], weights[1][1], atol=2e-5, rtol=1e-4)
 
 
-def test_a_wrong_config_is_one_line(tmp_path) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text("{network: fusenet, epoch: 3}")
-    with pytest.raises(ValueError, match=r"training config .*config.yaml: .*'epoch'"):
-        load_config(path)
+def without_batch_norm(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(module, name, nn.Identity())
+        else:
+            without_batch_norm(child)
+
+
+def test_batches_that_make_no_whole_step_are_left_out(
+    tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path
+) -> None:
+    config = replace(tiny_config, batch=3, accumulate=2, epochs=2)
+    run = start(config, tiny_set, tmp_path)
+    assert (run.batches, run.steps) == (4, 4)
+    run.fit()
+    assert len(read_rows(tmp_path / "steps.csv")) == 4
+    with pytest.raises(TrainingError, match="5 training samples do not make one step of 2 batches of 3"):
+        start(config, tiny_set[:5], tmp_path / "few")
+
+
+def test_frozen_stages_stay_as_they_start(tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path) -> None:
+    arguments = {"depth_channels": 2, "channels": 16, "finest": 4}
+    config = replace(tiny_config, network="mobile_fusenet", arguments=arguments, frozen_stages=2, epochs=1)
+    run = start(config, tiny_set[:4], tmp_path)
+    before = {name: tensor.clone() for name, tensor in run.network.state_dict().items()}
+    run.fit()
+    changed = {name for name, tensor in run.network.state_dict().items() if not torch.equal(tensor, before[name])}
+    frozen = tuple(f"{stream}.features.{i}." for stream in ("color", "depth") for i in range(4))
+    assert changed and not [name for name in changed if name.startswith(frozen)]
+
+
+def test_another_run_in_the_folder_is_one_line(tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path) -> None:
+    start(tiny_config, tiny_set, tmp_path)
+    with pytest.raises(TrainingError, match="was started with another config: batch was 4, is 2"):
+        start(replace(tiny_config, batch=2), tiny_set, tmp_path)
+
+
+def test_validation_without_labels_is_one_line(tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path) -> None:
+    void = [replace(sample, label=sample.label * 0 + 255) for sample in tiny_set[:4]]
+    run = Run(replace(tiny_config, epochs=1), tiny_set, void, tmp_path, "nyu13")
+    with pytest.raises(TrainingError, match="no pixel of the validation samples is in a class of nyu13"):
+        run.fit()
+
+
+def test_a_table_is_cut_back_to_the_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    table = Table(path, ("step", "loss"), 0)
+    for step in range(1, 6):
+        table.append((step, 0.1 * step))
+    path.write_text(path.read_text() + "6,0.", "utf-8")  # a torn line
+    assert [row["step"] for row in read_rows(path)] == ["1", "2", "3", "4", "5"]
+    table = Table(path, ("step", "loss", "more"), 3)
+    table.append((4, 0.5, None))
+    assert path.read_text().splitlines() == ["step,loss,more", "1,0.1,", "2,0.2,", "3,0.30000000000000004,", "4,0.5,"]
+
+
+def test_curves_are_drawn_or_their_lack_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "log.csv").write_text("epoch,loss,oa,ma,miou\n1,2.0,0.5,0.4,0.3\n2,1.0,0.6,0.5,0.4\n")
+    records._say_once.cache_clear()
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "matplotlib.figure", None)
+        with caplog.at_level(logging.WARNING):
+            records.draw_curves(tmp_path)
+            records.draw_curves(tmp_path)
+    assert [r.message for r in caplog.records if "matplotlib" in r.message] == [
+        "no curves.png: matplotlib is not installed (pip install 'scene_understanding[view]')"
+    ]
+    assert not (tmp_path / "curves.png").exists()
+    pytest.importorskip("matplotlib")
+    records.draw_curves(tmp_path)
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
