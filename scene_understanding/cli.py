@@ -18,6 +18,8 @@ from typing import Annotated, Any
 
 import typer
 
+from scene_understanding.commands.learning import export, train_app
+from scene_understanding.commands.options import Force, Json
 from scene_understanding.commands.output import CommandError, results
 from scene_understanding.hosts.names import RosArguments
 from scene_understanding.messages.memory import keep_freed_memory
@@ -37,11 +39,11 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="The networks that are shipped, or your own in a folder.", rich_markup_mode=None)
 app.add_typer(models_app, name="models")
+app.add_typer(train_app, name="train")
+app.command()(export)
 data_app = typer.Typer(help="Datasets: what is in one, how it looks, making it quick to read.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
-Json = Annotated[bool, typer.Option("--json", help="one JSON object on standard output, nothing else there")]
-Force = Annotated[bool, typer.Option("--force", help="overwrite what exists")]
 Data = Annotated[str, typer.Argument(metavar="KIND:PLACE", help="as nyuv2:FOLDER, folder:FOLDER, embedded:900-911")]
 Split = Annotated[str | None, typer.Option(help="list of images, by name (train, val) or path")]
 LabelSetOption = Annotated[

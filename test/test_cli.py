@@ -23,7 +23,9 @@ from scene_understanding.hosts.bag_reader import BagReader
 from scene_understanding.inference.store import shipped
 from scene_understanding.nodes.parameters import describe
 
-COMMANDS = ("demo", "simulate", "run", "replay", "convert", "evaluate", "models", "data", "params", "doctor")
+COMMANDS = (
+    "demo", "simulate", "run", "replay", "convert", "evaluate", "train", "export", "models", "data", "params", "doctor",
+)  # fmt: skip
 
 
 def call(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -116,6 +118,14 @@ def test_every_command_has_help(capfd: pytest.CaptureFixture[str], command: str)
         (["models", "show", "nothing"], "no model 'nothing'"),
         (["models", "path", "/nowhere"], "no model '/nowhere'"),
         (["params", "camera"], "no node 'camera'"),
+        (["train", "segmentation"], "Missing option '--config'"),
+        (
+            ["train", "segmentation", "--config", "nothing"],
+            "no training config 'nothing'; shipped are fusenet_embedded13",
+        ),
+        (["train", "segmentation", "--config", "fusenet_nyu13"], "give --data nyuv2:PLACE"),
+        (["train", "segmentation", "--config", "fusenet_nyu13", "--data", "/x"], "'/x' is not KIND:PLACE"),
+        (["export", "/nowhere", "mine"], "/nowhere is not the folder of a training"),
     ],
 )
 def test_mistakes_are_one_line_and_code_2(

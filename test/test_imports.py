@@ -28,7 +28,7 @@ ARROWS: dict[str, set[str]] = {
     "evaluation": {"models", "perception", "geometry", "labels", "inference", "messages", "datasets"},
     "datasets": {"models", "perception", "geometry", "labels", "messages", "hosts", "simulation"},
     "training": {"models", "perception", "geometry", "labels", "inference", "datasets", "evaluation"},
-    "commands": BELOW_NODES | {"simulation", "nodes", "hosts", "datasets", "evaluation"},
+    "commands": BELOW_NODES | {"simulation", "nodes", "hosts", "datasets", "evaluation", "training"},
     "cli": BELOW_NODES | {"simulation", "nodes", "hosts", "datasets", "evaluation", "training", "commands"},
 }
 TORCH = {"models", "training", "evaluation", "datasets"}

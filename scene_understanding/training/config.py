@@ -235,6 +235,7 @@ def build(config: Config, classes: int, auxiliary_classes: int = 0) -> nn.Module
     Raises:
         TrainingError: arguments that the network does not take, starting weights that are missing or fit nothing.
     """
+    check_starts(config)
     more = {"auxiliary_classes": auxiliary_classes} if auxiliary_classes else {}
     try:
         network: nn.Module = NETWORKS[config.network](classes, **config.arguments, **more)
@@ -257,11 +258,16 @@ def build(config: Config, classes: int, auxiliary_classes: int = 0) -> nn.Module
     return network
 
 
+def check_starts(config: Config) -> None:
+    """Raises TrainingError where a file with starting weights is missing."""
+    for key, file in (("start", config.start), ("init", config.init)):
+        if file and not Path(file).expanduser().is_file():
+            raise TrainingError(f"{key}: the starting weights {file} are missing; say where they are with --{key} FILE")
+
+
 def _weights(file: str, key: str) -> dict[str, Tensor]:
     """Tensors by name of a .safetensors file or of a state dict that torch saved."""
     path = Path(file).expanduser()
-    if not path.is_file():
-        raise TrainingError(f"{key}: the starting weights {file} are missing; say where they are with --{key} FILE")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

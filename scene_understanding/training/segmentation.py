@@ -28,7 +28,7 @@ from tqdm import tqdm
 from scene_understanding.evaluation.segmentation_metrics import confusion_matrix, summary
 from scene_understanding.training import processes
 from scene_understanding.training.augment import Augmentation
-from scene_understanding.training.config import Config, TrainingError, build, write_config
+from scene_understanding.training.config import Config, TrainingError, build, check_starts, write_config
 from scene_understanding.training.data import InMemory, TrainingSet, load_data, target
 from scene_understanding.training.losses import cross_entropy, lovasz_softmax
 from scene_understanding.training.records import Table, draw_curves, replace_file
@@ -38,6 +38,7 @@ __all__ = ["Config", "InMemory", "Run", "train"]
 log = logging.getLogger(__name__)
 
 PROGRESS = ("epoch", "batch", "best", "seconds", "losses")
+CHECKPOINT = "checkpoint.pt"
 SAVE_EVERY = 120.0
 """Seconds of training that a kill may cost."""
 
@@ -123,7 +124,7 @@ class Run:
         self.heads = [self.target]
         if config.auxiliary_label_set:
             self.heads.append(target(train, config, config.auxiliary_label_set, data_label_set).to(self.device))
-        resumes = (folder / "checkpoint.pt").exists()
+        resumes = (folder / CHECKPOINT).exists()
         self._build(replace(config, start="", init="") if resumes else config)
         self.epoch, self.batch, self.best, self.seconds = 0, 0, 0.0, 0.0
         self.losses: list[float] = []
@@ -163,7 +164,7 @@ class Run:
         return (self.epoch * self.batches + self.batch) // self.config.accumulate
 
     def _resume(self) -> None:
-        state = torch.load(self.folder / "checkpoint.pt", map_location=self.device, weights_only=True)
+        state = torch.load(self.folder / CHECKPOINT, map_location=self.device, weights_only=True)
         try:
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:
@@ -183,7 +184,7 @@ class Run:
         }  # fmt: skip
         self._steps.sync()
         self._log.sync()
-        replace_file(self.folder / "checkpoint.pt", lambda file: torch.save(state, file))
+        replace_file(self.folder / CHECKPOINT, lambda file: torch.save(state, file))
 
     def fit(self) -> dict[str, Any]:
         """Trains to the end and returns the validation summary of the last average; {} in all but the first process."""
@@ -344,6 +345,8 @@ def train(config: Config, out: Path, save_every: float = SAVE_EVERY) -> dict[str
     Raises:
         TrainingError, DatasetError: it cannot be done as asked.
     """
+    if not (out / CHECKPOINT).exists():
+        check_starts(config)  # before the data is read, which takes its time
     with processes.first_goes_first():
         samples, validation, data_label_set = load_data(config, out)
     return Run(config, samples, validation, out, data_label_set, save_every).fit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,3 +51,10 @@ def tiny_set() -> list[RgbdSample]:
 @pytest.fixture
 def tiny_config() -> Config:
     return CONFIG
+
+
+@pytest.fixture(scope="session")
+def two_heads() -> Config:
+    """Of the on-board network: 13 classes, and 40 on a second head."""
+    arguments = {"depth_channels": 2, "channels": 16, "finest": 4}
+    return replace(CONFIG, network="mobile_fusenet", arguments=arguments, auxiliary_label_set="nyu40")

@@ -60,7 +60,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_curve(program: subproces
     assert train(program, whole) == 0
     length = time.monotonic() - begin
     for _ in range(KILLS):
-        moment = random.uniform(0, 1.3 * length / KILLS)
+        moment = random.uniform(0, 2.5 * length / KILLS)
         status = train(program, killed, moment)
         print(f"{moment:.2f} s of {length:.2f} s: status {status}, {len(read_rows(killed / 'steps.csv'))} steps")
     assert train(program, killed) == 0

@@ -81,13 +81,8 @@ def test_it_learns_and_says_so(tiny_config: Config, tiny_set: list[RgbdSample], 
     assert again.fit() == result and again.step == 96  # nothing left to do
 
 
-def test_a_second_head_is_trained_and_validated(
-    tiny_set: list[RgbdSample], tiny_config: Config, tmp_path: Path
-) -> None:
-    arguments = {"depth_channels": 2, "channels": 16, "finest": 4, "output_stride": 2}
-    config = replace(
-        tiny_config, network="mobile_fusenet", arguments=arguments, auxiliary_label_set="nyu40", epochs=1, lovasz=0.0
-    )
+def test_a_second_head_is_trained_and_validated(tiny_set: list[RgbdSample], two_heads: Config, tmp_path: Path) -> None:
+    config = replace(two_heads, arguments={**two_heads.arguments, "output_stride": 2}, epochs=1, lovasz=0.0)
     forty = [replace(sample, label=sample.label // 8 + 1) for sample in tiny_set]  # wall and floor of nyu40
     run = Run(config, forty, forty[:4], tmp_path, "nyu40")
     before = run.network.auxiliary_score.weight.clone()
@@ -144,9 +139,8 @@ def test_batches_that_make_no_whole_step_are_left_out(
         start(config, tiny_set[:5], tmp_path / "few")
 
 
-def test_frozen_stages_stay_as_they_start(tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path) -> None:
-    arguments = {"depth_channels": 2, "channels": 16, "finest": 4}
-    config = replace(tiny_config, network="mobile_fusenet", arguments=arguments, frozen_stages=2, epochs=1)
+def test_frozen_stages_stay_as_they_start(two_heads: Config, tiny_set: list[RgbdSample], tmp_path: Path) -> None:
+    config = replace(two_heads, auxiliary_label_set="", frozen_stages=2, epochs=1)
     run = start(config, tiny_set[:4], tmp_path)
     before = {name: tensor.clone() for name, tensor in run.network.state_dict().items()}
     run.fit()

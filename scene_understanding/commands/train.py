@@ -1,0 +1,100 @@
+"""`train` and `export`: a network from a dataset, and a model from a network."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from scene_understanding.commands.output import CommandError, table
+
+RUNS, MODELS = Path("runs"), Path("networks")
+"""Where trainings and models of one's own go unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the user asks for; see the options of the command. None leaves what the config says."""
+
+    config: str
+    out: Path | None = None
+    data: str | None = None
+    train: str | None = None
+    val: str | None = None
+    epochs: int | None = None
+    start: str | None = None
+    init: str | None = None
+
+
+def train(wish: Training) -> dict[str, Any]:
+    """Trains to the end, from where an earlier call was cut off, and reports the last validation.
+
+    Empty in all but the first of several processes.
+
+    Raises:
+        CommandError, TrainingError, DatasetError: it cannot be done as asked.
+    """
+    _need("torch", "safetensors")
+    from scene_understanding.training import processes
+    from scene_understanding.training.config import find_config
+    from scene_understanding.training.segmentation import train as train_segmentation
+
+    given = {key: getattr(wish, key) for key in ("data", "train", "val", "epochs", "start", "init")}
+    config = replace(find_config(wish.config), **{key: value for key, value in given.items() if value is not None})
+    out = (wish.out or RUNS / config.name).expanduser()
+    with processes.process_group():
+        if processes.rank() != 0:
+            logging.getLogger().setLevel(logging.WARNING)
+        result = train_segmentation(config, out)
+    return {"config": config.name, "out": str(out), "epochs": config.epochs, **result} if result else {}
+
+
+def train_text(report: dict[str, Any]) -> str:
+    """For people."""
+    rows = [(name, None if iou is None else 100 * iou) for name, iou in report["iou"].items()]
+    figures = ", ".join(f"{label} {100 * report[key]:.1f}" for key, label in (("oa", "OA"), ("ma", "MA")))
+    total = ("mean", 100 * report["miou"])
+    return f"{report['out']}: {report['epochs']} epochs, {figures}\n{table(('class', 'IoU, %'), [*rows, total])}"
+
+
+def export(
+    run: Path, name: str, out: Path | None, head: str, output_stride: int | None, float16: bool,
+    history: Sequence[str], force: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """Makes a model of a run's best network; see the options of the command.
+
+    Raises:
+        CommandError, TrainingError: it cannot be done as asked.
+    """
+    _need("torch", "onnx")
+    from scene_understanding.inference.card import read_card
+    from scene_understanding.training.export import Export, export as write
+
+    folder = (out or MODELS).expanduser() / name
+    if (folder / "model.yaml").exists() and not force:
+        raise CommandError(f"{folder} holds a model; --force overwrites it")
+    path = write(Export(run.expanduser(), name, folder, head, output_stride, float16, tuple(history)))
+    card = read_card(folder)
+    return {
+        "model": name,
+        "out": str(folder),
+        "label_set": card.label_set,
+        "outputs": card.outputs,
+        "megabytes": path.stat().st_size / 1e6,
+        "metrics": card.metrics,
+    }
+
+
+def export_text(report: dict[str, Any]) -> str:
+    """For people."""
+    scores = "x".join(map(str, report["outputs"]["scores"]))
+    return f"{report['out']}: {report['megabytes']:.1f} MB, labels {report['label_set']}, scores {scores}"
+
+
+def _need(*modules: str) -> None:
+    for module in modules:
+        if find_spec(module) is None:
+            raise CommandError(f"training and export need {module}: pip install 'scene_understanding[train]'")

@@ -1,0 +1,244 @@
+"""Export: the model computes what was trained, either head, in 16 bits too; and a folder of one's own all the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+import yaml
+
+from scene_understanding.cli import main
+from scene_understanding.datasets.rgbd import RgbdSample
+from scene_understanding.inference.card import read_card
+from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
+from scene_understanding.labels import load_label_set
+from scene_understanding.perception.segmenter import Segmenter
+from scene_understanding.training.config import Config, TrainingError, build
+from scene_understanding.training.export import Export, export
+from scene_understanding.training.segmentation import Run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, two_heads: Config, tiny_set: list[RgbdSample]) -> Path:
+    """A short training of two heads: walls and floors, which are 1 and 2 in nyu40."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    samples = [replace(sample, label=sample.label // 8 + 1) for sample in tiny_set]
+    Run(replace(two_heads, epochs=1), samples, samples[:4], folder, "nyu40").fit()
+    return folder
+
+
+def scores(folder: Path) -> np.ndarray:
+    card = read_card(folder)
+    rng = np.random.default_rng(0)
+    inputs = {name: rng.normal(0, 1, spec.shape).astype(np.float32) for name, spec in card.inputs.items()}
+    return OnnxRuntimeNetwork(card, threads=1)(inputs)["scores"]
+
+
+def test_the_model_says_where_it_comes_from(run: Path, tmp_path: Path) -> None:
+    export(Export(run, "tiny", tmp_path / "tiny", history=("by hand",)))
+    card = read_card(tmp_path / "tiny")
+    assert (card.name, card.task, card.label_set) == ("tiny", "segmentation", "nyu13")
+    assert card.sha256 == hashlib.sha256(card.path.read_bytes()).hexdigest()
+    assert card.outputs == {"scores": (1, 13, 48, 64)}
+    assert card.training["history"] == ["by hand"] and card.training["epochs"] == 1
+    assert card.training["samples"] == {"train": 16, "val": 4}
+    assert card.metrics["val"]["epoch"] == 1 and set(card.metrics["val"]["iou"]) == set(load_label_set("nyu13").names)
+    nyu13 = load_label_set("nyu13")
+    assert set(nyu13.ids) - set(card.unscored) == {nyu13.id_of("wall"), nyu13.id_of("floor")}
+    assert [i.name for i in onnxruntime.InferenceSession(card.path).get_inputs()] == ["color", "depth"]
+
+
+def test_no_place_of_the_machine_is_on_the_card(tmp_path: Path, run: Path) -> None:
+    moved = tmp_path / "run"
+    moved.mkdir()
+    for file in ("best.pt", "log.csv", "log.json"):
+        (moved / file).write_bytes((run / file).read_bytes())
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config |= {"data": "nyuv2:/home/me/nyu", "start": "/home/me/a.safetensors", "init": "/home/me/runs/first/best.pt"}
+    (moved / "config.yaml").write_text(yaml.safe_dump(config | {"train": "/home/me/list.txt", "name": "mine"}))
+    export(Export(moved, "tiny", tmp_path / "tiny"))
+    text = (tmp_path / "tiny/model.yaml").read_text()
+    training = read_card(tmp_path / "tiny").training
+    assert "/home" not in text
+    assert training["command"] == "scene-understanding train segmentation --config mine --data nyuv2:DIR"
+    assert training["config"]["init"] == "first/best.pt" and training["split"]["train"] == "list.txt"
+
+
+def test_either_head_can_be_exported(run: Path, tmp_path: Path, two_heads: Config) -> None:
+    export(Export(run, "fine", tmp_path / "fine", head="auxiliary", output_stride=2))
+    card = read_card(tmp_path / "fine")
+    assert card.label_set == "nyu40" and card.outputs == {"scores": (1, 40, 24, 32)}
+    assert set(card.metrics["val"]) == {"epoch", "oa", "ma", "miou"}
+    assert set(card.unscored) == set(load_label_set("nyu40").ids) - {1, 2}
+
+    network = build(replace(two_heads, start="", init=""), 13, 40).eval()
+    network.load_state_dict(torch.load(run / "best.pt", weights_only=True))
+    rng = np.random.default_rng(0)
+    inputs = [torch.from_numpy(rng.normal(0, 1, s.shape).astype(np.float32)) for s in card.inputs.values()]
+    with torch.no_grad():
+        expected = network.score_maps(*inputs)[1]
+        expected = torch.nn.functional.interpolate(expected, size=(24, 32), mode="bilinear")
+    np.testing.assert_allclose(scores(tmp_path / "fine"), expected.numpy(), atol=1e-3)
+
+
+def test_weights_of_16_bits_halve_the_file_and_change_little(run: Path, tmp_path: Path) -> None:
+    for name, float16 in (("whole", False), ("half", True)):
+        export(Export(run, name, tmp_path / name, float16=float16))
+    whole, half = (read_card(tmp_path / name) for name in ("whole", "half"))
+    assert half.path.stat().st_size < 0.56 * whole.path.stat().st_size
+    assert half.architecture["stored_as"] == "float16" and "stored_as" not in whole.architecture
+    expected, found = scores(tmp_path / "whole"), scores(tmp_path / "half")
+    assert found.dtype == np.float32
+    assert np.abs(found - expected).max() <= 1e-2 * np.abs(expected).max()
+    assert (found.argmax(1) == expected.argmax(1)).mean() > 0.99
+
+    options = onnxruntime.SessionOptions()  # as it is run, with the casts folded
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    onnxruntime.InferenceSession(half.path, options, providers=["CPUExecutionProvider"])
+    assert "Cast" not in {node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"head": "third"}, "no head 'third'; it has main, auxiliary"),
+        ({"run": Path("/x")}, "/x is not the folder of a"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_line(run: Path, tmp_path: Path, change: dict, message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        export(replace(Export(run, "tiny", tmp_path / "tiny"), **change))
+
+
+# A folder of one's own
+
+
+LABELS = """\
+name: shelf
+classes:
+  - {id: 2, name: shelf, colour: [255, 0, 0]}
+  - {id: 7, name: bottle, colour: [0, 255, 0]}
+"""
+CONFIG = """\
+network: fusenet
+arguments: {depth_channels: 2, width: 0.02}
+label_set: ""
+data: folder
+train: 0-80%
+val: 80-100%
+epochs: 2
+batch: 4
+warmup_steps: 2
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, tiny_set: list[RgbdSample]) -> Path:
+    """Pictures, depth and labels as PNG, a label set, and a config beside the folder."""
+    for part in ("rgb", "depth", "label"):
+        (tmp_path / "own" / part).mkdir(parents=True)
+    for sample in tiny_set:
+        name = f"{int(sample.name):02d}.png"
+        cv2.imwrite(str(tmp_path / "own/rgb" / name), sample.rgb[..., ::-1])
+        cv2.imwrite(str(tmp_path / "own/depth" / name), (sample.depth * 1000).astype(np.uint16))
+        cv2.imwrite(str(tmp_path / "own/label" / name), np.where(sample.label == 3, 7, 2).astype(np.uint8))
+    (tmp_path / "own/labels.yaml").write_text(LABELS)
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    return tmp_path / "own"
+
+
+def call(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error."""
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as exit_:
+        main(list(map(str, arguments)))
+    out, err = capfd.readouterr()
+    return int(exit_.value.code or 0), out, err
+
+
+def test_a_folder_of_ones_own_from_pictures_to_labels(own: Path, capfd: pytest.CaptureFixture[str], tiny_set) -> None:
+    work = own.parent
+    train = ("train", "segmentation", "--config", work / "tiny.yaml", "--data", f"folder:{own}", "--out", work / "run")
+    code, out, err = call(capfd, *train, "--json")
+    assert code == 0, err
+    report = json.loads(out)
+    assert report["epochs"] == 2 and set(report["iou"]) == {"shelf", "bottle"}
+    code, out, err = call(capfd, *train)  # nothing left to do
+    assert code == 0 and "bottle" in out and f"{100 * report['miou']:.1f}" in out
+
+    (own / "labels.yaml").unlink()  # the model has its own
+    code, out, err = call(capfd, "export", work / "run", "shelf", "--out", work / "models")
+    assert code == 0, err
+    assert call(capfd, "export", work / "run", "shelf", "--out", work / "models")[0] == 2
+    assert call(capfd, "export", work / "run", "shelf", "--out", work / "models", "--force")[0] == 0
+    moved = (work / "models/shelf").rename(work / "elsewhere")
+    segmenter = Segmenter(OnnxRuntimeNetwork(read_card(moved), threads=1))
+    assert segmenter.labels.names == ("shelf", "bottle")
+    found = segmenter(tiny_set[0].rgb, tiny_set[0].depth)
+    assert found.label.shape == (48, 64) and set(np.unique(found.label)) <= {2, 7}
+
+
+def broken(own: Path, what: str) -> None:
+    """Makes one thing wrong."""
+    if what == "size":
+        cv2.imwrite(str(own / "label/03.png"), np.full((24, 32), 7, np.uint8))
+    elif what == "sizes":
+        for part, image in (("rgb", np.zeros((24, 32, 3), np.uint8)), ("label", np.full((24, 32), 7, np.uint8))):
+            cv2.imwrite(str(own / part / "03.png"), image)
+        cv2.imwrite(str(own / "depth/03.png"), np.zeros((24, 32), np.uint16))
+    elif what == "id":
+        cv2.imwrite(str(own / "label/03.png"), np.full((48, 64), 9, np.uint8))
+    elif what == "depth":
+        (own / "depth/03.png").unlink()
+    elif what == "damaged":
+        (own / "rgb/03.png").write_bytes(b"no picture")
+    elif what == "labels":
+        (own / "labels.yaml").unlink()
+    elif what == "few":
+        for path in [*own.glob("*/0*.png"), *own.glob("*/10.png"), *own.glob("*/11.png"), *own.glob("*/12.png")]:
+            path.unlink()
+    elif what == "unlabelled":
+        for path in own.glob("label/*.png"):
+            cv2.imwrite(str(path), np.full((48, 64), 255, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "message"),
+    [
+        ("size", (), "label/03.png is 32x24; expected 64x48"),
+        ("sizes", (), "sample 03 is 32x24, those before 64x48; `size: [height, width]` in the config makes them equal"),
+        ("id", (), "label/03.png holds ids that are no class: 9 (3072 pixels)"),
+        ("depth", (), "depth/03.png is missing"),
+        ("damaged", (), "rgb/03.png is damaged or not an image"),
+        ("labels", (), "labels.yaml is missing"),
+        ("few", (), "2 training samples do not make one step of 4"),
+        ("unlabelled", (), "no pixel of the training samples is in a class of shelf"),
+        ("", ("--train", "train"), "no list 'train'"),
+        (
+            "",
+            ("--init", "nowhere.pt"),
+            "init: the starting weights nowhere.pt are missing; say where they are with --init",
+        ),
+        ("", ("--epochs", "0"), "epochs is 0; it must be at least 1"),
+        ("", ("--data", "folder:/nowhere"), "/nowhere does not exist"),
+    ],
+)
+def test_what_is_wrong_with_it_is_one_line(
+    own: Path, capfd: pytest.CaptureFixture[str], what: str, options: tuple[str, ...], message: str
+) -> None:
+    broken(own, what)
+    config, out = own.parent / "tiny.yaml", own.parent / "run"
+    code, _, err = call(
+        capfd, "train", "segmentation", "--config", config, "--data", f"folder:{own}", "--out", out, *options
+    )
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert code == 2 and len(errors) == 1 and message in errors[0], err
+    assert "Traceback" not in err
