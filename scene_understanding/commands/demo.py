@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from scene_understanding.commands.live import check_seconds
 from scene_understanding.commands.output import table
+from scene_understanding.datasets.open import parse_seeds
 from scene_understanding.hosts.bus import Bus, Delivery
 from scene_understanding.hosts.dds_host import DdsHost
 from scene_understanding.hosts.dds_settings import settings_from_environment
@@ -88,7 +89,9 @@ def run(seed: int = SEED, seconds: float = 45.0, out: str | Path = "out/demo", h
 def seen_by_network() -> set[int]:
     """Buildings that the shipped network was trained or chosen on."""
     config = find(DEFAULT_MODEL).training["config"]
-    return {seed for part in ("train", "val") for seed in range(*config[part])}
+    if config["data"] != "embedded":
+        return set()
+    return {seed for part in ("train", "val") for seed in parse_seeds(config[part])}
 
 
 def _say(line: str) -> None:
