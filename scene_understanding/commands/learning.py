@@ -46,7 +46,7 @@ def export(
     output_stride: Annotated[
         int | None, typer.Option(min=1, max=4, help="2: scores of half the input's size (default: the config's)")
     ] = None,
-    float16: Annotated[bool, typer.Option("--float16", help="store weights in 16 bits: half the file")] = False,
+    int16: Annotated[bool, typer.Option("--int16", help="store weights in 16 bits: half the file, as quick")] = False,
     history: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="what was trained before; again")] = None,
     force: Force = False,
     as_json: Json = False,
@@ -56,5 +56,5 @@ def export(
     Example: scene-understanding export runs/fusenet_nyu13 fusenet_nyu13
     """
     with results(as_json) as emit:
-        report = module.export(run, name, out, head, output_stride, float16, history or (), force)
+        report = module.export(run, name, out, head, output_stride, int16, history or (), force)
         emit(report, module.export_text(report))

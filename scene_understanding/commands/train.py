@@ -61,7 +61,7 @@ def train_text(report: dict[str, Any]) -> str:
 
 
 def export(
-    run: Path, name: str, out: Path | None, head: str, output_stride: int | None, float16: bool,
+    run: Path, name: str, out: Path | None, head: str, output_stride: int | None, int16: bool,
     history: Sequence[str], force: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Makes a model of a run's best network; see the options of the command.
@@ -76,7 +76,7 @@ def export(
     folder = (out or MODELS).expanduser() / name
     if (folder / "model.yaml").exists() and not force:
         raise CommandError(f"{folder} holds a model; --force overwrites it")
-    path = write(Export(run.expanduser(), name, folder, head, output_stride, float16, tuple(history)))
+    path = write(Export(run.expanduser(), name, folder, head, output_stride, int16, tuple(history)))
     card = read_card(folder)
     return {
         "model": name,

@@ -90,20 +90,20 @@ def test_either_head_can_be_exported(run: Path, tmp_path: Path, two_heads: Confi
 
 
 def test_weights_of_16_bits_halve_the_file_and_change_little(run: Path, tmp_path: Path) -> None:
-    for name, float16 in (("whole", False), ("half", True)):
-        export(Export(run, name, tmp_path / name, float16=float16))
+    for name, int16 in (("whole", False), ("half", True)):
+        export(Export(run, name, tmp_path / name, int16=int16))
     whole, half = (read_card(tmp_path / name) for name in ("whole", "half"))
     assert half.path.stat().st_size < 0.56 * whole.path.stat().st_size
-    assert half.architecture["stored_as"] == "float16" and "stored_as" not in whole.architecture
+    assert half.architecture["stored_as"] == "int16" and "stored_as" not in whole.architecture
     expected, found = scores(tmp_path / "whole"), scores(tmp_path / "half")
     assert found.dtype == np.float32
     assert np.abs(found - expected).max() <= 1e-2 * np.abs(expected).max()
-    assert (found.argmax(1) == expected.argmax(1)).mean() > 0.99
+    assert (found.argmax(1) == expected.argmax(1)).mean() > 0.999
 
-    options = onnxruntime.SessionOptions()  # as it is run, with the casts folded
+    options = onnxruntime.SessionOptions()  # as it is run: the weights are made when it is loaded
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     onnxruntime.InferenceSession(half.path, options, providers=["CPUExecutionProvider"])
-    assert "Cast" not in {node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node}
+    assert not {"Cast", "Mul"} & {node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node}
 
 
 @pytest.mark.parametrize(
