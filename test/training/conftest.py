@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -17,9 +19,30 @@ CAMERA = PinholeCamera(64, 48, 60.0, 60.0, 31.5, 23.5)
 CHAIR, WALL = 3, 11
 CONFIG = Config(
     network="fusenet", arguments={"depth_channels": 2, "width": 0.02, "dropout": 0.1}, label_set="nyu13", train="",
-    val="", epochs=3, batch=4, warmup_steps=2, lovasz=0.5, ema=0.9, learning_rate=4e-3,
+    val="", epochs=3, batch=4, warmup_steps=2, ema=0.9, learning_rate=4e-3,
     augmentation={"scale": [0.8, 1.5], "turn": 5.0},
 )  # fmt: skip
+
+
+LABELS = """\
+name: shelf
+classes:
+  - {id: 2, name: shelf, colour: [255, 0, 0]}
+  - {id: 7, name: bottle, colour: [0, 255, 0]}
+"""
+OWN_CONFIG = """\
+network: fusenet
+arguments: {depth_channels: 2, width: 0.02, dropout: 0.1}
+learning_rate: 0.01
+validate_every: 4
+label_set: ""
+data: folder
+train: 0-80%
+val: 80-100%
+epochs: 2
+batch: 4
+warmup_steps: 2
+"""
 
 
 def make_tiny_set() -> list[RgbdSample]:
@@ -58,3 +81,18 @@ def two_heads() -> Config:
     """Of the on-board network: 13 classes, and 40 on a second head."""
     arguments = {"depth_channels": 2, "channels": 16, "finest": 4}
     return replace(CONFIG, network="mobile_fusenet", arguments=arguments, auxiliary_label_set="nyu40")
+
+
+@pytest.fixture
+def own(tmp_path: Path, tiny_set: list[RgbdSample]) -> Path:
+    """Pictures, depth and labels as PNG, a label set, and a config beside the folder."""
+    for part in ("rgb", "depth", "label"):
+        (tmp_path / "own" / part).mkdir(parents=True)
+    for sample in tiny_set:
+        name = f"{int(sample.name):02d}.png"
+        cv2.imwrite(str(tmp_path / "own/rgb" / name), sample.rgb[..., ::-1])
+        cv2.imwrite(str(tmp_path / "own/depth" / name), (sample.depth * 1000).astype(np.uint16))
+        cv2.imwrite(str(tmp_path / "own/label" / name), np.where(sample.label == 3, 7, 2).astype(np.uint8))
+    (tmp_path / "own/labels.yaml").write_text(LABELS)
+    (tmp_path / "tiny.yaml").write_text(OWN_CONFIG)
+    return tmp_path / "own"

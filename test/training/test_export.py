@@ -121,40 +121,6 @@ def test_what_cannot_be_exported_is_one_line(run: Path, tmp_path: Path, change: 
 # A folder of one's own
 
 
-LABELS = """\
-name: shelf
-classes:
-  - {id: 2, name: shelf, colour: [255, 0, 0]}
-  - {id: 7, name: bottle, colour: [0, 255, 0]}
-"""
-CONFIG = """\
-network: fusenet
-arguments: {depth_channels: 2, width: 0.02}
-label_set: ""
-data: folder
-train: 0-80%
-val: 80-100%
-epochs: 2
-batch: 4
-warmup_steps: 2
-"""
-
-
-@pytest.fixture
-def own(tmp_path: Path, tiny_set: list[RgbdSample]) -> Path:
-    """Pictures, depth and labels as PNG, a label set, and a config beside the folder."""
-    for part in ("rgb", "depth", "label"):
-        (tmp_path / "own" / part).mkdir(parents=True)
-    for sample in tiny_set:
-        name = f"{int(sample.name):02d}.png"
-        cv2.imwrite(str(tmp_path / "own/rgb" / name), sample.rgb[..., ::-1])
-        cv2.imwrite(str(tmp_path / "own/depth" / name), (sample.depth * 1000).astype(np.uint16))
-        cv2.imwrite(str(tmp_path / "own/label" / name), np.where(sample.label == 3, 7, 2).astype(np.uint8))
-    (tmp_path / "own/labels.yaml").write_text(LABELS)
-    (tmp_path / "tiny.yaml").write_text(CONFIG)
-    return tmp_path / "own"
-
-
 def call(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
     """Exit code, standard output and standard error."""
     capfd.readouterr()
