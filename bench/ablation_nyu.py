@@ -37,6 +37,7 @@ from scene_understanding.training.records import replace_file
 from scene_understanding.training.segmentation import Run
 
 ROOT = Path(__file__).resolve().parents[1]
+EMBEDDED = Path("runs/fusenet_embedded13_tour/best.pt")
 SIZE, BATCH, STEPS = (120, 160), 8, 696
 LABELS = "nyu40"
 """In which the samples are held: both heads can be made from it."""
@@ -315,7 +316,7 @@ def main(
     data: Annotated[str, typer.Option(help="nyuv2:DIR")],
     rows: Annotated[str, typer.Option(help="names with commas; all if empty")] = "",
     start: Annotated[Path, typer.Option(help="ImageNet weights")] = Path("weights/mobilenet_v2.safetensors"),
-    init: Annotated[Path, typer.Option(help="best.pt of the embedded world")] = Path("runs/embedded13_tours/best.pt"),
+    init: Annotated[Path, typer.Option(help="best.pt of the embedded world")] = EMBEDDED,
     runs: Annotated[Path, typer.Option(help="folder of the trainings")] = ROOT / "runs" / "ablation",
     docs: Annotated[Path, typer.Option(help="where the tables go")] = ROOT / "docs" / "ablation.md",
     steps: Annotated[int, typer.Option(help="of the optimizer, a row", min=1)] = STEPS,
