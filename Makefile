@@ -1,11 +1,12 @@
-# make demo | test | lint | bench | ablation: each sets itself up first, on a fresh machine too.
+# make demo | test | lint | bench | ablation | train: each sets itself up first, on a fresh machine too.
 #   PYTHON=python3.12     the interpreter for .venv (default: the first of python3, python3.13 ... python3.10 that fits)
 #   PIP_ARGS=...          more arguments for pip, as: --extra-index-url https://download.pytorch.org/whl/cpu
 #   ARGS=...              more arguments for demo, test, bench or ablation
-#   DATA=...              ablation: the folder of NYUv2
+#   DATA=...              ablation, train: the folder of NYUv2
+#   START=... PROCESSES=N train: ImageNet weights; so many GPUs (docs/training.md)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format bench ablation clean
+.PHONY: help setup demo test test-slow lint format bench ablation train clean
 
 BIN := .venv/bin
 export PYTHON PIP_ARGS
@@ -40,6 +41,19 @@ bench: setup
 ablation: setup
 	$(if $(DATA),,$(error make ablation needs DATA=folder of NYUv2))
 	$(BIN)/python bench/ablation_nyu.py --data nyuv2:$(DATA) $(ARGS)
+
+START ?= weights/mobilenet_v2.safetensors
+CLI := $(if $(PROCESSES),$(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m scene_understanding.cli,$(BIN)/scene-understanding)
+EXPORT := $(BIN)/scene-understanding export --force
+
+train: setup
+	$(if $(DATA),,$(error make train needs DATA=folder of NYUv2))
+	$(CLI) train segmentation --config fusenet_embedded13 --start $(START)
+	$(CLI) train segmentation --config fusenet_embedded13_tour
+	$(CLI) train segmentation --config fusenet_nyu13 --data nyuv2:$(DATA) --start $(START)
+	$(EXPORT) runs/fusenet_embedded13_tour fusenet_embedded13
+	$(EXPORT) runs/fusenet_nyu13 fusenet_nyu13
+	$(EXPORT) runs/fusenet_nyu13 fusenet_nyu40 --head auxiliary --output-stride 2
 
 clean:
 	rm -rf .venv build install log dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

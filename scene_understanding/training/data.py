@@ -31,12 +31,13 @@ THING = 254
 def load_data(config: Config, out: Path) -> tuple[Any, Any, str]:
     """Training and validation samples, and the label set of their labels.
 
+    Views of the embedded world are rendered beside the run's folder `out`, so that other runs have them too.
+
     Raises:
         TrainingError, DatasetError: no place for the data, or data that is not what it should be.
     """
     if config.data == EMBEDDED:
-        parts = (("train", config.train), ("val", config.val))
-        train, val = (_embedded_views(config, out, part, seeds) for part, seeds in parts)
+        train, val = (_embedded_views(config, out.parent / EMBEDDED, seeds) for seeds in (config.train, config.val))
         return train, val, "nyu13"
     if config.data in KINDS:
         raise TrainingError(f"the config names {config.data} but not where it is: give --data {config.data}:PLACE")
@@ -58,11 +59,11 @@ def _part(config: Config, split: str) -> tuple[Any, str]:
     return Subset(dataset, range(first, last)), dataset.label_set  # type: ignore[arg-type]
 
 
-def _embedded_views(config: Config, out: Path, part: str, seeds: str) -> Dataset[Any]:
-    """Random and tour views of the buildings, rendered to folders of OUT where they are not there yet."""
-    kinds = (("random", part, config.views), ("tour", f"{part}_tour", config.tour_views))
+def _embedded_views(config: Config, folder: Path, seeds: str) -> Dataset[Any]:
+    """Random and tour views of the buildings, rendered to folders in FOLDER where they are not there yet."""
     buildings = parse_seeds(seeds)
-    views: list[Any] = [EmbeddedViews(out / folder, buildings, n, kind) for kind, folder, n in kinds if n]
+    kinds = (("random", config.views), ("tour", config.tour_views))
+    views: list[Any] = [EmbeddedViews(folder / f"{kind}_{seeds}_{n}", buildings, n, kind) for kind, n in kinds if n]
     if not views:
         raise TrainingError("views and tour_views are both 0; the embedded world has nothing to show then")
     return ConcatDataset(views)
