@@ -140,7 +140,12 @@ def test_wheel_holds_what_a_robot_needs(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         archive.extractall(tmp_path / "site")
-    wanted = ["config/segmentation.yaml", "launch/segmentation.launch.py", "msg_definitions/People.msg"]
+    wanted = [
+        "config/segmentation.yaml",
+        "config/training/fusenet_folder.yaml",
+        "launch/segmentation.launch.py",
+        "msg_definitions/People.msg",
+    ]
     wanted += [str(p.relative_to(ROOT / "scene_understanding"))
                for pattern in ("**/*.py", "**/*.yaml", "**/*.msg", "**/*.srv", "**/*.txt", "networks/*/model.onnx")
                for p in (ROOT / "scene_understanding").glob(pattern)]  # fmt: skip

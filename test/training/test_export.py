@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,9 +18,16 @@ import yaml
 
 from scene_understanding.cli import main
 from scene_understanding.datasets.rgbd import RgbdSample
+from scene_understanding.hosts.bus import Bus
+from scene_understanding.hosts.runner import NodeRunner
 from scene_understanding.inference.card import read_card
 from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
 from scene_understanding.labels import load_label_set
+from scene_understanding.messages.camera_info import camera_to_camera_info
+from scene_understanding.messages.header import make_header
+from scene_understanding.messages.image import array_to_image, image_to_array
+from scene_understanding.nodes.node import SENSOR
+from scene_understanding.nodes.segmentation import Parameters, SegmentationNode
 from scene_understanding.perception.segmenter import Segmenter
 from scene_understanding.training.config import Config, TrainingError, build
 from scene_understanding.training.export import Export, export
@@ -150,6 +158,30 @@ def test_a_folder_of_ones_own_from_pictures_to_labels(own: Path, capfd: pytest.C
     assert segmenter.labels.names == ("shelf", "bottle")
     found = segmenter(tiny_set[0].rgb, tiny_set[0].depth)
     assert found.label.shape == (48, 64) and set(np.unique(found.label)) <= {2, 7}
+    mask, label_info = node_outputs(moved, tiny_set[0])
+    np.testing.assert_array_equal(mask, found.label)
+    assert [(c.class_id, c.class_name) for c in label_info.class_map] == [(2, "shelf"), (7, "bottle")]
+
+
+def node_outputs(model: Path, sample: RgbdSample) -> tuple[np.ndarray, Any]:
+    """Mask and label_info of the segmentation node with this model."""
+    bus, heard = Bus(), {}
+    image, info = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
+    for name, kind in (("mask", image), ("label_info", "vision_msgs/msg/LabelInfo")):
+        bus.subscribe(
+            f"/segmentation/{name}", kind, SENSOR, "/test", lambda d, name=name: heard.update({name: d.message()})
+        )
+    runner = NodeRunner(SegmentationNode(Parameters(model=str(model), threads=1)), bus, inline=True).start()
+    header = make_header(10**9, "camera_optical_frame")
+    for topic, kind, message in (
+        ("rgb/camera_info", info, camera_to_camera_info(sample.camera, header)),
+        ("rgb/image_rect_color", image, array_to_image(sample.rgb, "rgb8", header)),
+        ("depth_registered/image_rect", image, array_to_image(sample.depth, "32FC1", header)),
+    ):
+        bus.advertise(f"/{topic}", kind, SENSOR, "/test").publish(message)
+    while runner.step():
+        pass
+    return image_to_array(heard["mask"]), heard["label_info"]
 
 
 def broken(own: Path, what: str) -> None:
