@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scene_understanding.models.depthwise import Depthwise
+
 
 class Refine(nn.Module):
     """One step of the light decoder: upsample, add the fused map of the encoder, smooth by a separable 3x3."""
@@ -67,9 +69,7 @@ class Pyramid(nn.Module):
     def __init__(self, inputs: int, channels: int, dilations: tuple[int, ...] = (1, 3, 6)) -> None:
         super().__init__()
         self.reduce = nn.Sequential(nn.Conv2d(inputs, channels, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU())
-        self.branches = nn.ModuleList(
-            nn.Conv2d(channels, channels, 3, padding=d, dilation=d, groups=channels, bias=False) for d in dilations
-        )
+        self.branches = nn.ModuleList(Depthwise(channels, 3, dilation=d) for d in dilations)
         self.mix = nn.Sequential(
             nn.BatchNorm2d(channels * len(dilations)),
             nn.ReLU(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from scene_understanding.models.depthwise import Depthwise
 from scene_understanding.models.encoder import Encoder, imagenet_state
 
 # expansion t, output channels c, repeats n, stride s: Table 2 of the paper
@@ -24,7 +25,7 @@ class InvertedResidual(nn.Module):
         super().__init__()
         hidden = inputs * expansion
         layers = [conv_bn_relu6(inputs, hidden, 1)] if expansion != 1 else []
-        layers += [conv_bn_relu6(hidden, hidden, 3, stride, groups=hidden, dilation=dilation)]
+        layers += [_bn_relu6(Depthwise(hidden, 3, stride, dilation))]
         self.conv = nn.Sequential(*layers, nn.Conv2d(hidden, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
         self.identity = stride == 1 and inputs == outputs
 
@@ -32,15 +33,12 @@ class InvertedResidual(nn.Module):
         return x + self.conv(x) if self.identity else self.conv(x)
 
 
-def conv_bn_relu6(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, dilation: int = 1
-) -> nn.Sequential:
-    padding = kernel // 2 * dilation
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU6(inplace=True),
-    )
+def conv_bn_relu6(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    return _bn_relu6(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False))
+
+
+def _bn_relu6(convolution: nn.Conv2d) -> nn.Sequential:
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU6(inplace=True))
 
 
 class MobileNetV2Stages(Encoder):

@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from scene_understanding.evaluation.segmentation_metrics import confusion_matrix, summary
+from scene_understanding.models.encoder import Encoder
 from scene_understanding.training import processes
 from scene_understanding.training.augment import Augmentation
 from scene_understanding.training.config import Config, TrainingError, build, check_starts, write_config
@@ -46,16 +47,15 @@ SAVE_EVERY = 120.0
 def optimizer_of(config: Config, network: nn.Module) -> torch.optim.Optimizer:
     """AdamW; no weight decay on biases and normalisation; started streams learn slower than the decoder."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
+    streams = {id(p) for module in network.modules() if isinstance(module, Encoder) for p in module.parameters()}
+    for parameter in network.parameters():
         if not parameter.requires_grad:
             continue
-        factor = (
-            config.encoder_factor if (config.start or config.init) and name.startswith(("color.", "depth.")) else 1.0
-        )
+        factor = config.encoder_factor if (config.start or config.init) and id(parameter) in streams else 1.0
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((factor, decay), []).append(parameter)
     return torch.optim.AdamW(
-        [{"params": p, "lr": config.learning_rate * f, "weight_decay": d} for (f, d), p in groups.items()]
+        [{"params": p, "lr": config.learning_rate * f, "weight_decay": d} for (f, d), p in groups.items()], fused=True
     )
 
 
@@ -321,10 +321,11 @@ class Run:
         """log.json and curves.png."""
         gpu = self.device.type == "cuda"
         where = torch.cuda.get_device_name() if gpu else f"{torch.get_num_threads()} CPU threads"
+        many = f"{processes.count()} processes, each " if processes.count() > 1 else ""
         report = {
             "config": self.config.name, "epochs": self.config.epochs, "steps": self.step, "seconds": self.seconds,
             "samples": {"train": len(self.training_set), "val": len(self.validation.dataset)},  # type: ignore[arg-type]
-            "hardware": f"{processes.count()} x {where}{', BF16' if self.bf16 else ''}", "torch": torch.__version__,
+            "hardware": f"{many}{where}{', BF16' if self.bf16 else ''}", "torch": torch.__version__,
             "unseen": [list(head.unseen) for head in self.heads], "best": self.best, "last": result,
         }  # fmt: skip
         text = json.dumps(report, indent=1)
