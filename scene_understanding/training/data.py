@@ -16,7 +16,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 from tqdm import tqdm
 
 from scene_understanding.datasets.embedded import EmbeddedViews
-from scene_understanding.datasets.open import KINDS, open_dataset, parse_seeds
+from scene_understanding.datasets.open import KINDS, open_dataset, parse_seeds, split_spec
 from scene_understanding.datasets.rgbd import RgbdSample
 from scene_understanding.labels import load_label_set, mapping
 from scene_understanding.perception.segmenter import color_input, depth_input
@@ -28,6 +28,14 @@ THING = 254
 """Label of what `mark_things` takes for a thing; no class of a label set of ours."""
 
 
+def check_place(config: Config) -> None:
+    """Raises TrainingError or DatasetError where the config's data has no place, or is none."""
+    if config.data != EMBEDDED:
+        if config.data in KINDS:
+            raise TrainingError(f"the config names {config.data} but not where it is: give --data {config.data}:PLACE")
+        split_spec(config.data)
+
+
 def load_data(config: Config, out: Path) -> tuple[Any, Any, str]:
     """Training and validation samples, and the label set of their labels.
 
@@ -36,11 +44,10 @@ def load_data(config: Config, out: Path) -> tuple[Any, Any, str]:
     Raises:
         TrainingError, DatasetError: no place for the data, or data that is not what it should be.
     """
+    check_place(config)
     if config.data == EMBEDDED:
         train, val = (_embedded_views(config, out.parent / EMBEDDED, seeds) for seeds in (config.train, config.val))
         return train, val, "nyu13"
-    if config.data in KINDS:
-        raise TrainingError(f"the config names {config.data} but not where it is: give --data {config.data}:PLACE")
     train, label_set = _part(config, config.train)
     val, _ = _part(config, config.val)
     return InMemory(train, config.size, bool(config.void_things)), InMemory(val, config.size), label_set

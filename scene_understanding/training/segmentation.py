@@ -30,7 +30,7 @@ from scene_understanding.models.encoder import Encoder
 from scene_understanding.training import processes
 from scene_understanding.training.augment import Augmentation
 from scene_understanding.training.config import Config, TrainingError, build, check_starts, write_config
-from scene_understanding.training.data import InMemory, TrainingSet, load_data, target
+from scene_understanding.training.data import InMemory, TrainingSet, check_place, load_data, target
 from scene_understanding.training.losses import cross_entropy, lovasz_softmax
 from scene_understanding.training.records import Table, draw_curves, replace_file
 
@@ -346,6 +346,7 @@ def train(config: Config, out: Path, save_every: float = SAVE_EVERY) -> dict[str
     Raises:
         TrainingError, DatasetError: it cannot be done as asked.
     """
+    check_place(config)
     if not (out / CHECKPOINT).exists():
         check_starts(config)  # before the data is read, which takes its time
     with processes.first_goes_first():
