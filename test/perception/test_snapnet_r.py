@@ -9,7 +9,7 @@ from scene_understanding.geometry import PinholeCamera, snapnet_r_viewpoints
 from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
 from scene_understanding.inference.store import find
 from scene_understanding.perception.segmenter import Segmenter
-from scene_understanding.perception.snapnet_r import SnapNetR, vote
+from scene_understanding.perception.snapnet_r import OWN_WEIGHT, SnapNetR, vote
 
 CAMERA = PinholeCamera(160, 120, 130.0, 130.0, 81.0, 62.0)
 CLASSES = 4
@@ -64,7 +64,8 @@ def test_only_views_that_see_a_pixel_vote_on_it() -> None:
         scores[1 if rgb is color else 0] = 50
         return scores
 
-    votes = np.rint(1 / vote(own_view, color, depth, CAMERA)[1])
+    own = vote(own_view, color, depth, CAMERA)[1]  # OWN_WEIGHT of it and one of each other view
+    votes = 1 + np.rint(OWN_WEIGHT * (1 / own - 1))
     assert votes.min() < 4 and votes.max() == 5
     # In closed form: where a view shows the pixel's point, and whether the card lies before it there.
     expected, doubtful = np.ones((120, 160)), ~interior(label, 2)
