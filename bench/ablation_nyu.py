@@ -38,7 +38,7 @@ from scene_understanding.training.segmentation import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 EMBEDDED = Path("runs/fusenet_embedded13_tour/best.pt")
-SIZE, BATCH, STEPS = (120, 160), 8, 696
+SIZE, BATCH, STEPS = (120, 160), 8, 348
 LABELS = "nyu40"
 """In which the samples are held: both heads can be made from it."""
 
