@@ -73,6 +73,8 @@ def export(
     from scene_understanding.inference.card import read_card
     from scene_understanding.training.export import Export, export as write
 
+    if name in ("", ".", "..") or "/" in name or "\\" in name:
+        raise CommandError(f"'{name}' cannot be the name of a model; --out says in which folder it goes")
     folder = (out or MODELS).expanduser() / name
     if (folder / "model.yaml").exists() and not force:
         raise CommandError(f"{folder} holds a model; --force overwrites it")

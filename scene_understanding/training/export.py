@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,8 @@ class Export:
 def export(wish: Export) -> Path:
     """Writes model.onnx and model.yaml (and the label set, if it is the user's) of a run's best network.
 
+    They take the place of an earlier model when all of them are written and checked.
+
     Raises:
         TrainingError: not the folder of a training, a head that it does not have, or scores that differ.
     """
@@ -80,14 +83,17 @@ def export(wish: Export) -> Path:
     network = build(replace(config, start="", init=""), len(load_label_set(config.label_set)))
     network.load_state_dict(state_of_head(torch.load(weights, map_location="cpu", weights_only=True), wish.head))
     wish.folder.mkdir(parents=True, exist_ok=True)
-    path = wish.folder / "model.onnx"
-    shape = export_onnx(network, config, path, wish.int16)
-    content = card(wish, config, path, shape)
-    if config.label_set.endswith((".yaml", ".yml")):
-        write_label_set(wish.folder / LABELS, load_label_set(config.label_set))
-        content["label_set"] = LABELS
-    (wish.folder / "model.yaml").write_text(yaml.safe_dump(content, sort_keys=False, width=120), "utf-8")
-    return path
+    with TemporaryDirectory(dir=wish.folder, prefix=".export-") as new:
+        path = Path(new) / "model.onnx"
+        shape = export_onnx(network, config, path, wish.int16)
+        content = card(wish, config, path, shape)
+        if config.label_set.endswith((".yaml", ".yml")):
+            write_label_set(Path(new) / LABELS, load_label_set(config.label_set))
+            content["label_set"] = LABELS
+        (Path(new) / "model.yaml").write_text(yaml.safe_dump(content, sort_keys=False, width=120), "utf-8")
+        for file in sorted(Path(new).iterdir()):
+            file.replace(wish.folder / file.name)
+    return wish.folder / "model.onnx"
 
 
 def config_of_head(config: Config, head: str) -> Config:
@@ -136,7 +142,7 @@ def export_onnx(network: nn.Module, config: Config, path: Path, int16: bool = Fa
     difference = float(np.abs(found - expected).max())
     allowed = TOLERANCE_INT16 * float(np.abs(expected).max()) if int16 else TOLERANCE
     if not difference <= allowed:
-        raise TrainingError(f"{path} differs from PyTorch by {difference:.2e}; allowed is {allowed:.2e}")
+        raise TrainingError(f"{path.name} differs from PyTorch by {difference:.2e}; allowed is {allowed:.2e}")
     return tuple(found.shape)
 
 
@@ -146,14 +152,16 @@ def store_as_int16(path: Path, smallest: int = 256) -> None:
     ONNX Runtime computes the 32-bit weights from them when it loads the file. Floats of 16 bits are fifteen times less
     exact: they keep 11 bits of a weight, these 15 of the largest one.
 
+    Tensors of one dimension stay as they are: biases, for which every value would get a scale of its own.
+
     Args:
-        smallest: number of values below which a tensor stays as it is: biases, where 16 bits save nothing.
+        smallest: number of values below which a tensor stays as it is too, since 16 bits save nothing there.
     """
     model = onnx.load(str(path))
     graph, nodes = model.graph, []
     for tensor in list(graph.initializer):
         values = numpy_helper.to_array(tensor)
-        if tensor.data_type != TensorProto.FLOAT or values.size < smallest:
+        if tensor.data_type != TensorProto.FLOAT or values.size < smallest or values.ndim < 2:
             continue
         largest = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True)
         scale = np.where(largest > 0, largest / np.float32(32767), np.float32(1))

@@ -29,8 +29,9 @@ from scene_understanding.messages.image import array_to_image, image_to_array
 from scene_understanding.nodes.node import SENSOR
 from scene_understanding.nodes.segmentation import Parameters, SegmentationNode
 from scene_understanding.perception.segmenter import Segmenter
+from scene_understanding.training import export as export_module
 from scene_understanding.training.config import Config, TrainingError, build
-from scene_understanding.training.export import Export, export
+from scene_understanding.training.export import Export, export, store_as_int16
 from scene_understanding.training.segmentation import Run
 
 
@@ -112,6 +113,42 @@ def test_weights_of_16_bits_halve_the_file_and_change_little(run: Path, tmp_path
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     onnxruntime.InferenceSession(half.path, options, providers=["CPUExecutionProvider"])
     assert not {"Cast", "Mul"} & {node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node}
+
+
+def test_only_weights_get_16_bits(tmp_path: Path) -> None:
+    torch.onnx.export(
+        torch.nn.Linear(8, 300), (torch.zeros(1, 8),), str(tmp_path / "linear.onnx"), dynamo=False, opset_version=17
+    )
+    store_as_int16(tmp_path / "linear.onnx")
+    kinds = {
+        tensor.name: onnx.TensorProto.DataType.Name(tensor.data_type)
+        for tensor in onnx.load(tmp_path / "linear.onnx").graph.initializer
+    }
+    assert kinds == {"weight_int16": "INT16", "weight_scale": "FLOAT", "bias": "FLOAT"}
+
+
+def test_a_model_is_replaced_as_a_whole_or_not_at_all(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = Export(run, "tiny", tmp_path / "tiny")
+    export(wish)
+    before = {path.name: path.read_bytes() for path in wish.folder.iterdir()}
+    assert set(before) == {"model.onnx", "model.yaml"}
+    with monkeypatch.context() as strict:
+        strict.setattr(export_module, "TOLERANCE", -1.0)
+        with pytest.raises(TrainingError, match="^model.onnx differs from PyTorch by"):
+            export(replace(wish, head="auxiliary"))
+    assert {path.name: path.read_bytes() for path in wish.folder.iterdir()} == before
+    export(replace(wish, head="auxiliary"))
+    card = read_card(wish.folder)
+    assert card.label_set == "nyu40" and card.sha256 == hashlib.sha256(card.path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", "..", "", "/tmp/evil"])
+def test_a_name_is_no_path(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
+    code, _, err = call(capfd, "export", run, name, "--out", tmp_path / "models")
+    assert code == 2 and f"error: '{name}' cannot be the name of a model" in err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
