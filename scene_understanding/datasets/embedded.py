@@ -12,12 +12,14 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import count, repeat
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from scene_understanding.datasets.rgbd import DatasetError, RgbdSample, table_between
+from scene_understanding.datasets.rgbd import DatasetError, RgbdSample, millimetres, table_between
 from scene_understanding.geometry import OPTICAL_FROM_BODY, PinholeCamera, Pose
 from scene_understanding.labels import mapping
 from scene_understanding.messages.image import depth_from_millimetres
@@ -88,9 +90,12 @@ class EmbeddedViews:
     """`views` views of each building, 320x240, labels in nyu13, rendered once into memory-mapped arrays.
 
     Args:
-        folder: where the arrays lie or are rendered to; a folder made for other arguments is refused.
+        folder: where the arrays lie or are rendered to; several processes may render there at the same time.
         seeds: buildings.
         kind: `random` or `tour`.
+
+    Raises:
+        DatasetError: a folder made for other arguments.
     """
 
     label_set: str | None = "nyu13"
@@ -101,10 +106,9 @@ class EmbeddedViews:
         wanted = {"seeds": list(seeds), "views": views, "kind": kind}
         done = self.folder / "done.json"
         if not done.exists():
-            self._render(seeds, views, kind)
-            done.write_text(json.dumps(wanted))
+            self._render(wanted)
         elif json.loads(done.read_text()) != wanted:
-            raise ValueError(
+            raise DatasetError(
                 f"{self.folder} holds other views than {views} {kind} ones of {seeds}; choose another folder"
             )
         self.rgb = np.load(self.folder / "rgb.npy", mmap_mode="r")
@@ -121,22 +125,34 @@ class EmbeddedViews:
         name = _name(self._seeds[building], self._kind, view)
         return RgbdSample(name, np.asarray(self.rgb[index]), depth, CAMERA, np.asarray(self.label[index]))
 
-    def _render(self, seeds: Sequence[int], views: int, kind: str) -> None:
+    def _render(self, arguments: dict[str, Any]) -> None:
+        """Renders into a folder of its own and moves the files, `done.json` last, so that nobody maps unfinished ones.
+
+        A process that is killed leaves that folder, `rendering_...`.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        shape = (len(seeds) * views, CAMERA.height, CAMERA.width)
-        arrays = [
-            np.lib.format.open_memmap(self.folder / name, mode="w+", dtype=dtype, shape=(*shape, *more))
-            for name, dtype, more in (
-                ("rgb.npy", np.uint8, (3,)),
-                ("depth_mm.npy", np.uint16, ()),
-                ("label.npy", np.uint8, ()),
-            )
-        ]
-        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-            buildings = pool.map(render_building, seeds, repeat(views), repeat(kind))
-            for i, building in enumerate(tqdm(buildings, desc="buildings", total=len(seeds))):
-                for array, values in zip(arrays, building, strict=True):
-                    array[i * views : (i + 1) * views] = values
+        views = self._views
+        shape = (len(self._seeds) * views, CAMERA.height, CAMERA.width)
+        with TemporaryDirectory(prefix="rendering_", dir=self.folder) as folder:
+            part = Path(folder)
+            arrays = [
+                np.lib.format.open_memmap(part / name, mode="w+", dtype=dtype, shape=(*shape, *more))
+                for name, dtype, more in (
+                    ("rgb.npy", np.uint8, (3,)),
+                    ("depth_mm.npy", np.uint16, ()),
+                    ("label.npy", np.uint8, ()),
+                )
+            ]
+            with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+                buildings = pool.map(render_building, self._seeds, repeat(views), repeat(self._kind))
+                for i, building in enumerate(tqdm(buildings, desc="buildings", total=len(self._seeds))):
+                    for array, values in zip(arrays, building, strict=True):
+                        array[i * views : (i + 1) * views] = values
+            for array in arrays:
+                array.flush()
+            (part / "done.json").write_text(json.dumps(arguments))
+            for name in ("rgb.npy", "depth_mm.npy", "label.npy", "done.json"):
+                (part / name).replace(self.folder / name)
 
 
 def render_building(
@@ -145,8 +161,7 @@ def render_building(
     """rgb (views, 240, 320, 3), depth (views, 240, 320) millimetres, label (views, 240, 320) nyu13, of one building."""
     nyu13 = mapping("nyu40", "nyu13")
     rgb, depth, label = zip(*KINDS[kind](seed, views), strict=True)
-    depth_mm = np.nan_to_num(np.stack(depth) * 1000).astype(np.uint16)
-    return np.stack(rgb), depth_mm, nyu13[np.stack(label)]
+    return np.stack(rgb), millimetres(np.stack(depth)), nyu13[np.stack(label)]
 
 
 View = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]

@@ -24,7 +24,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from scene_understanding.datasets.lists import find_list, read_words
+from scene_understanding.datasets.lists import find_list, read_names
 from scene_understanding.datasets.rgbd import (
     DatasetError,
     RgbdSample,
@@ -111,7 +111,7 @@ class FolderDataset:
 
     def _listed(self, split: str | Path) -> list[str]:
         path = find_list(self.folder, split, WHAT)
-        names = read_words(path, WHAT)
+        names = read_names(path, WHAT)
         absent = [name for name in names if name not in self._colour]
         if absent:
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""

@@ -1,4 +1,4 @@
-"""Lists of images: which frames of a dataset make up a split, one number or name a word, in text files."""
+"""Lists of images: which frames of a dataset make up a split, numbers or one name a line, in text files."""
 
 from __future__ import annotations
 
@@ -40,29 +40,30 @@ def _is_list(path: Path) -> bool:
     return len(words) == 1 or (len(words) > 0 and all(word.isdecimal() for word in words))
 
 
-def read_words(path: Path, what: str) -> list[str]:
-    """The words of a list file; `what` names the dataset in the error.
+def read_names(path: Path, what: str) -> list[str]:
+    """The lines of a list file that are not empty; `what` names the dataset in the error.
 
     Raises:
         DatasetError: a file that cannot be read, or nothing in it.
     """
     try:
-        words = path.read_text("utf-8").split()
+        lines = map(str.strip, path.read_text("utf-8").splitlines())
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DatasetError(f"{what}: list {path} cannot be read: {reason}") from error
-    if not words:
+    names = [line for line in lines if line]
+    if not names:
         raise DatasetError(f"{what}: list {path} is empty")
-    return words
+    return names
 
 
 def read_numbers(path: Path, what: str) -> list[int]:
-    """Image numbers of a list file.
+    """Image numbers of a list file, any number of them a line.
 
     Raises:
-        DatasetError: as `read_words`, or something that is not a number.
+        DatasetError: as `read_names`, or something that is not a number.
     """
-    words = read_words(path, what)
+    words = [word for line in read_names(path, what) for word in line.split()]
     wrong = [word for word in words if not (word.isascii() and word.isdecimal())]
     if wrong:
         raise DatasetError(f"{what}: list {path} holds '{wrong[0]}', not a number")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from scene_understanding.datasets.folder import CAMERA, LABELS, write_camera, write_label_set
-from scene_understanding.datasets.rgbd import DatasetError, RgbdDataset, RgbdSample, millimetres
+from scene_understanding.datasets.rgbd import DatasetError, RgbdDataset, RgbdSample, millimetres, resized
 from scene_understanding.geometry import PinholeCamera
 from scene_understanding.labels import load_label_set
 
@@ -21,7 +20,8 @@ from scene_understanding.labels import load_label_set
 def prepare(datasets: Sequence[tuple[str | None, RgbdDataset]], out: Path, size: tuple[int, int] | None) -> int:
     """Writes the samples of the parts of a dataset and a list for each part that has a name; returns their number.
 
-    A folder that is not finished lies beside OUT as OUT.part, and is gone when something went wrong.
+    A folder that is not finished lies beside OUT as OUT.part, and is gone when something went wrong. One that was there
+    before is never touched.
 
     Args:
         datasets: name of each part, which its list gets, or None; they have one label set, and samples of one name are
@@ -29,15 +29,18 @@ def prepare(datasets: Sequence[tuple[str | None, RgbdDataset]], out: Path, size:
         size: (width, height) of what is written; None as it is.
 
     Raises:
-        DatasetError: `out` is there already, or a sample that cannot be read.
+        DatasetError: `out` or OUT.part is there already, or a sample that cannot be read.
     """
     if out.exists():
         raise DatasetError(f"{out} is there already; choose another folder")
     part = out.with_name(f"{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+    except FileExistsError:
+        raise DatasetError(f"{part} is there already; if another run that was killed left it, remove it") from None
     try:
         for folder in ("rgb", "depth", "label", "pose", "camera"):
-            (part / folder).mkdir(parents=True)
+            (part / folder).mkdir()
         count = _write_all(datasets, part, size)
         for empty in (path for path in part.iterdir() if path.is_dir() and not any(path.iterdir())):
             empty.rmdir()
@@ -55,7 +58,7 @@ def _write_all(datasets: Sequence[tuple[str | None, RgbdDataset]], out: Path, si
     for split, dataset in datasets:
         names = []
         for position in tqdm(range(len(dataset)), desc=split or str(out.stem), unit="frame", disable=None):
-            sample = resized(dataset[position], size) if size else dataset[position]
+            sample = resized(dataset[position], *size) if size else dataset[position]
             names.append(sample.name)
             if sample.name in written:
                 continue
@@ -88,17 +91,3 @@ def write_sample(out: Path, sample: RgbdSample) -> None:
 
 def _write_png(folder: Path, name: str, image: Any) -> None:
     (folder / f"{name}.png").write_bytes(cv2.imencode(".png", image)[1].tobytes())
-
-
-def resized(sample: RgbdSample, size: tuple[int, int]) -> RgbdSample:
-    """The sample at `size` (width, height), its camera with it; depth and labels are not mixed across edges."""
-    smaller = size[0] < sample.camera.width
-    rgb = cv2.resize(sample.rgb, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
-    depth = cv2.resize(sample.depth, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    label = sample.label
-    if label is not None:
-        label = np.asarray(cv2.resize(label, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
-    return replace(
-        sample, rgb=np.asarray(rgb, np.uint8), depth=np.asarray(depth, np.float32), label=label,
-        camera=sample.camera.resized(*size),
-    )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -106,6 +106,23 @@ def table_between(source: str | LabelSet, target: str | LabelSet) -> NDArray[np.
         return mapping(source, target)
     except (ValueError, OSError) as error:
         raise DatasetError(str(error)) from error
+
+
+def resized(sample: RgbdSample, width: int, height: int) -> RgbdSample:
+    """The sample at another size, its camera with it; depth and labels are not mixed across edges."""
+    size = (width, height)
+    if sample.rgb.shape[:2] == (height, width):
+        return sample
+    smaller = width <= sample.rgb.shape[1] and height <= sample.rgb.shape[0]
+    rgb = cv2.resize(sample.rgb, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    depth = cv2.resize(sample.depth, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    label = sample.label
+    if label is not None:
+        label = np.asarray(cv2.resize(label, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+    return replace(
+        sample, rgb=np.asarray(rgb, np.uint8), depth=np.asarray(depth, np.float32), label=label,
+        camera=sample.camera.resized(width, height),
+    )  # fmt: skip
 
 
 def millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:

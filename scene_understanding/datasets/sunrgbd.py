@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scene_understanding.datasets.lists import find_list, read_words
+from scene_understanding.datasets.lists import find_list, read_names
 from scene_understanding.datasets.matlab import open_hdf5, read_mat
 from scene_understanding.datasets.rgbd import (
     DatasetError,
@@ -116,11 +116,11 @@ class SunRgbd:
             listed = set(map(_inside, np.atleast_1d(*read_mat(self._tool(SPLITS), OFFICIAL[str(split)]))))
             return [frame for frame in frames if frame in listed]
         path = find_list(self.folder, split, "sunrgbd")
-        words = [word.strip("/") for word in read_words(path, WHAT)]
-        absent = [word for word in words if word not in frames]
+        names = [name.strip("/") for name in read_names(path, WHAT)]
+        absent = [name for name in names if name not in frames]
         if absent:
             raise DatasetError(f"{WHAT}: list {path} names {absent[0]}, no frame such as {next(iter(frames))}")
-        return words
+        return names
 
 
 def _inside(path: str) -> str:

@@ -155,7 +155,7 @@ class RgbdSurface:
         return View(np.asarray(rgb, np.uint8), depth.reshape(size), canvas.source.reshape(size), label)
 
     def project(self, view_from_source: Pose) -> tuple[Float32, Float32, Float32]:
-        """Column, row and inverse depth (H * W,) of the source's pixels in the view; all 0 where they are not seen."""
+        """Column, row and inverse depth (H * W,) of the source's pixels in the view; inverse depth 0: not seen."""
         camera = self._camera
         rotation = view_from_source.rotation.astype(np.float32)
         shift = view_from_source.translation.astype(np.float32)
@@ -260,8 +260,11 @@ def _most(a: Float32, b: Float32, c: Float32) -> Float32:
 
 
 def _joined(depth: Float32, steepest: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(H, W-1) and (H-1, W): whether a pixel of depth (H, W), 0 where unknown, is on one surface with the next in its
-    row, and with the next in its column."""
+    """(H, W-1) and (H-1, W): whether a pixel is on one surface with the next in its row, and with that in its column.
+
+    Args:
+        depth: (H, W) metres, 0 where unknown.
+    """
 
     def joined(one: Float32, other: Float32) -> NDArray[np.bool_]:
         low = np.minimum(one, other)

@@ -1,10 +1,18 @@
 """SnapNet-R (Guerry, Boulch, Le Saux, Moras, Plyer, Filliat, ICCV-W 3DRMS 2017): an RGB-D image judged from five sides.
 
 The image's surface is seen from the paper's viewpoints, the network gives scores for each view, and every pixel of the
-image collects the probabilities of itself wherever it is visible. Deviations: probabilities are averaged (the paper
-adds scores); a pixel reads the view where it falls (the paper writes each view's pixels onto the mesh); the image's own
-view is the image as it came, not its rendering. The paper's lesson (Table 1, experiments 3 and 6): views help a network
-that was trained on such views and harm one that was not, and the same is true of filled holes.
+image collects the probabilities of itself wherever it is visible. The image's own view counts `OWN_WEIGHT` times.
+
+Deviations from the paper:
+- its views have one vote each; here the image's own view has `OWN_WEIGHT`;
+- it adds scores; here probabilities are averaged;
+- it writes each view's pixels onto the mesh; here a pixel of the image reads the view where it falls;
+- its own view is rendered from the mesh too (`preproc`); here it is the image as it came;
+- it does not say about what the viewpoint turns: `geometry.snapnet_r_viewpoints` does;
+- mirrored views (`flip`) are not in it.
+
+The paper's lesson (Table 1, experiments 3 and 6): views help a network that was trained on such views and harm one that
+was not, and the same is true of filled holes.
 """
 
 from __future__ import annotations
@@ -36,7 +44,7 @@ def vote(
 ) -> Float32:  # fmt: skip
     """Class probabilities (K, H, W) float32 of an RGB-D image, the mean over the views in which a pixel is visible.
 
-    The image's own view counts `OWN_WEIGHT` times.
+    In the mean the image's own view counts `OWN_WEIGHT` times.
 
     Args:
         network: is called for each view; its scores may have another size than the image.

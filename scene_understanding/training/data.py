@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from scene_understanding.datasets.embedded import EmbeddedViews
 from scene_understanding.datasets.open import KINDS, open_dataset, parse_seeds, split_spec
-from scene_understanding.datasets.rgbd import RgbdSample
+from scene_understanding.datasets.rgbd import RgbdSample, millimetres, resized
 from scene_understanding.labels import load_label_set, mapping
 from scene_understanding.perception.segmenter import color_input, depth_input
 from scene_understanding.training.augment import Augmentation
@@ -91,7 +91,7 @@ class InMemory:
     def __init__(self, samples: Any, size: tuple[int, ...] = (), things: bool = False) -> None:
         self._samples: list[tuple[NDArray[np.uint16], RgbdSample]] = []
         for sample in tqdm(samples, "reading", mininterval=10):
-            self._samples.append(_packed(resized(sample, size), things))
+            self._samples.append(_packed(resized(sample, size[1], size[0]) if size else sample, things))
             shapes = [packed[0].shape for packed in (self._samples[0], self._samples[-1])]
             if shapes[0] != shapes[1]:
                 first, other = (f"{width}x{height}" for height, width in shapes)
@@ -114,21 +114,8 @@ class InMemory:
 def _packed(sample: RgbdSample, things: bool) -> tuple[NDArray[np.uint16], RgbdSample]:
     if sample.label is None:
         raise TrainingError(f"sample {sample.name} has no labels to learn from")
-    millimetres = np.nan_to_num(sample.depth * 1000, nan=0.0).clip(0, 65535).astype(np.uint16)
     label = mark_things(sample.label) if things else sample.label
-    return millimetres, replace(sample, depth=np.empty(0, np.float32), label=label)
-
-
-def resized(sample: RgbdSample, size: tuple[int, ...]) -> RgbdSample:
-    """A sample of `size` (H, W): colour by area, depth and labels by nearest neighbour."""
-    if not size or sample.rgb.shape[:2] == tuple(size):
-        return sample
-    to: Any = lambda image, how: cv2.resize(image, (size[1], size[0]), interpolation=how)  # noqa: E731
-    return replace(
-        sample, rgb=to(sample.rgb, cv2.INTER_AREA), depth=to(sample.depth, cv2.INTER_NEAREST),
-        label=None if sample.label is None else to(sample.label, cv2.INTER_NEAREST),
-        camera=sample.camera.resized(size[1], size[0]),
-    )  # fmt: skip
+    return millimetres(sample.depth), replace(sample, depth=np.empty(0, np.float32), label=label)
 
 
 def mark_things(label: NDArray[np.uint8], radius: int = 4, largest: float = 0.1, border: int = 8) -> NDArray[np.uint8]:

@@ -136,6 +136,28 @@ def test_a_fault_leaves_nothing_behind(nyu: Path, tmp_path: Path, capfd: pytest.
     assert [path.name for path in tmp_path.iterdir()] == ["nyu"]
 
 
+def test_what_lies_there_is_never_touched(nyu: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for name in ("out", "other.part"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "precious.txt").write_text("mine")
+    for name, found in (("out", "out"), ("other", "other.part")):
+        code, out, err = call(capfd, "prepare", f"nyuv2:{nyu}", tmp_path / name)
+        assert (code, out) == (2, "") and f"{tmp_path / found} is there already" in err
+        assert [path.name for path in (tmp_path / found).iterdir()] == ["precious.txt"]
+
+
+def test_names_with_spaces_are_listed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    source, out = tmp_path / "own", tmp_path / "out"
+    (source / "rgb").mkdir(parents=True)
+    for name in ("my photo", "b"):
+        cv2.imwrite(str(source / f"rgb/{name}.png"), np.zeros((6, 8, 3), np.uint8))
+    (source / "train.txt").write_text("my photo\r\n\nb\n")
+    code, report = call_json(capfd, "prepare", f"folder:{source}", out, "--split", "train")
+    assert (code, report["lists"]) == (0, {"train": 2})
+    prepared = open_dataset(f"folder:{out}", "train")
+    assert [prepared[k].name for k in range(2)] == ["my photo", "b"]
+
+
 def test_picture(nyu: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "new" / "sheet.png"
     code, report = call_json(capfd, "picture", f"nyuv2:{nyu}", "--out", out, "--count", 3)

@@ -169,7 +169,7 @@ def damage(folder: Path, what: str) -> None:
         "no yaml": lambda: (folder / "camera.yaml").write_text("{"),
         "no list": (folder / "train.txt").unlink,
         "empty list": lambda: (folder / "train.txt").write_text(" \n"),
-        "list of others": lambda: (folder / "train.txt").write_text("a x y"),
+        "list of others": lambda: (folder / "train.txt").write_text("a\nx\ny"),
     }[what]()
 
 
