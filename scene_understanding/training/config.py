@@ -18,6 +18,7 @@ from scene_understanding.labels import load_label_set
 from scene_understanding.models.fusenet import FuseNet
 from scene_understanding.models.mobile_fusenet import MobileFuseNet
 from scene_understanding.training.augment import Augmentation
+from scene_understanding.training.records import replace_file
 
 NETWORKS = {"fusenet": FuseNet, "mobile_fusenet": MobileFuseNet}
 SCHEDULES = ("poly", "cosine")
@@ -32,8 +33,11 @@ KINDS: dict[str, tuple[Any, str]] = {
     "dict": (dict, "a mapping"),
     "tuple": ((list, tuple), "a list"),
 }
-PLACES = ("name", "data", "start", "init", "label_set", "attribution")
+FREE = ("name", "data", "label_set", "attribution")
 """Keys that may differ when a run goes on: where things lie, and what only the card says."""
+
+STARTS = ("start", "init")
+"""Keys whose files may lie elsewhere when a run goes on; whether there is one may not change."""
 
 
 class TrainingError(ValueError):
@@ -179,26 +183,36 @@ def find_config(name_or_path: str) -> Config:
     return load_config(shipped[name_or_path])
 
 
+def check_config(config: Config, folder: Path) -> None:
+    """Raises TrainingError where the run in the folder was started with another config; none there is well."""
+    if not (folder / CONFIG).exists():
+        return
+    earlier = read_run_config(folder)
+    was, now = plain(earlier), plain(config)
+    changed = [
+        f"{key} was {was[key]!r}, is {now[key]!r}" for key in was
+        if was[key] != now[key] and key not in FREE and not (key in STARTS and was[key] and now[key])
+    ]  # fmt: skip
+    if load_label_set(config.label_set).names != load_label_set(earlier.label_set).names:
+        changed.append("label_set has other classes")
+    if changed:
+        raise TrainingError(f"{folder} was started with another config: {', '.join(changed)}; choose another --out")
+
+
 def write_config(config: Config, folder: Path) -> None:
     """Keeps the config of a run in its folder, with the label set where that is a file of the user's.
 
     Raises:
         TrainingError: the run was started with another config.
     """
-    path = folder / CONFIG
-    if path.exists():
-        earlier = read_run_config(folder)
-        was, now = plain(earlier), plain(config)
-        changed = [f"{key} was {was[key]}, is {now[key]}" for key in was if was[key] != now[key] and key not in PLACES]
-        if load_label_set(config.label_set).names != load_label_set(earlier.label_set).names:
-            changed.append("label_set has other classes")
-        if changed:
-            raise TrainingError(f"{folder} was started with another config: {', '.join(changed)}; choose another --out")
+    check_config(config, folder)
+    if (folder / CONFIG).exists():
         return
     if config.label_set.endswith((".yaml", ".yml")):
         write_label_set(folder / LABELS, load_label_set(config.label_set))
         config = replace(config, label_set=LABELS)
-    path.write_text(yaml.safe_dump(plain(config), sort_keys=False, default_flow_style=None, width=120), "utf-8")
+    text = yaml.safe_dump(plain(config), sort_keys=False, default_flow_style=None, width=120)
+    replace_file(folder / CONFIG, lambda file: file.write(text.encode()))
 
 
 def plain(config: Config) -> dict[str, Any]:
@@ -243,11 +257,11 @@ def build(config: Config, classes: int, auxiliary_classes: int = 0) -> nn.Module
         raise TrainingError(f"arguments of {config.network}: {error}") from error
     if config.start:
         try:
-            network.load_imagenet(_weights(config.start, "start"))  # type: ignore[operator]
+            network.load_imagenet(_weights("start", config.start))  # type: ignore[operator]
         except (KeyError, RuntimeError, ValueError) as error:
-            raise TrainingError(f"start: {config.start} does not fit {config.network}: {_short(error)}") from error
+            raise TrainingError(f"start: {config.start} does not fit {config.network}: {short(error)}") from error
     if config.init:
-        own, earlier = network.state_dict(), _weights(config.init, "init")
+        own, earlier = network.state_dict(), _weights("init", config.init)
         taken = {
             name: tensor for name, tensor in earlier.items()
             if name in own and tensor.shape == own[name].shape and name.startswith(config.init_parts)
@@ -265,20 +279,33 @@ def check_starts(config: Config) -> None:
             raise TrainingError(f"{key}: the starting weights {file} are missing; say where they are with --{key} FILE")
 
 
-def _weights(file: str, key: str) -> dict[str, Tensor]:
-    """Tensors by name of a .safetensors file or of a state dict that torch saved."""
-    path = Path(file).expanduser()
+def _weights(key: str, file: str) -> dict[str, Tensor]:
+    """Tensors by name of a starting file; errors begin with the key that names it."""
+    try:
+        return read_state(Path(file).expanduser())
+    except TrainingError as error:
+        raise TrainingError(f"{key}: {error}") from error
+
+
+def read_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """What a .safetensors file holds, or a state that torch saved.
+
+    Raises:
+        TrainingError: it is damaged, or something else.
+    """
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(path)
-        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        return weights
+        state = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # both raise types of their own, some of them without a name in public
-        raise TrainingError(f"{key}: {file} cannot be read as weights: {_short(error)}") from error
+        raise TrainingError(f"{path} cannot be read as weights: {short(error)}") from error
+    if not isinstance(state, dict):
+        raise TrainingError(f"{path} cannot be read as weights: it holds a {type(state).__name__}")
+    return state
 
 
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
     """The first line, which names what is wrong; torch adds advice for programmers."""
-    return str(error).strip().partition("\n")[0][:200]
+    return f"{type(error).__name__}: {error}".strip().partition("\n")[0][:200]

@@ -33,6 +33,8 @@ from scene_understanding.training.config import (
     input_specs,
     plain,
     read_run_config,
+    read_state,
+    short,
 )
 from scene_understanding.training.records import read_rows
 
@@ -72,7 +74,8 @@ def export(wish: Export) -> Path:
     They take the place of an earlier model when all of them are written and checked.
 
     Raises:
-        TrainingError: not the folder of a training, a head that it does not have, or scores that differ.
+        TrainingError: not the folder of a training, a damaged file in it, a head that it does not have, or scores that
+            differ.
     """
     weights = wish.run / "best.pt"
     if not weights.is_file():
@@ -81,7 +84,11 @@ def export(wish: Export) -> Path:
     if wish.output_stride is not None:
         config = replace(config, arguments={**config.arguments, "output_stride": wish.output_stride})
     network = build(replace(config, start="", init=""), len(load_label_set(config.label_set)))
-    network.load_state_dict(state_of_head(torch.load(weights, map_location="cpu", weights_only=True), wish.head))
+    state = state_of_head(read_state(weights), wish.head)
+    try:
+        network.load_state_dict(state)
+    except (AttributeError, RuntimeError, TypeError) as error:
+        raise TrainingError(f"{weights} does not fit the config beside it: {short(error)}") from error
     wish.folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=wish.folder, prefix=".export-") as new:
         path = Path(new) / "model.onnx"

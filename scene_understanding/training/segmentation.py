@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -29,12 +30,19 @@ from scene_understanding.evaluation.segmentation_metrics import confusion_matrix
 from scene_understanding.models.encoder import Encoder
 from scene_understanding.training import processes
 from scene_understanding.training.augment import Augmentation
-from scene_understanding.training.config import Config, TrainingError, build, check_starts, write_config
-from scene_understanding.training.data import InMemory, TrainingSet, check_place, load_data, target
+from scene_understanding.training.config import (
+    Config,
+    TrainingError,
+    build,
+    check_config,
+    check_starts,
+    read_state,
+    short,
+    write_config,
+)
+from scene_understanding.training.data import TrainingSet, check_place, load_data, target
 from scene_understanding.training.losses import cross_entropy, lovasz_softmax
 from scene_understanding.training.records import Table, draw_curves, replace_file
-
-__all__ = ["Config", "InMemory", "Run", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +132,7 @@ class Run:
         self.heads = [self.target]
         if config.auxiliary_label_set:
             self.heads.append(target(train, config, config.auxiliary_label_set, data_label_set).to(self.device))
+        check_config(config, folder)
         resumes = (folder / CHECKPOINT).exists()
         self._build(replace(config, start="", init="") if resumes else config)
         self.epoch, self.batch, self.best, self.seconds = 0, 0, 0.0, 0.0
@@ -164,15 +173,15 @@ class Run:
         return (self.epoch * self.batches + self.batch) // self.config.accumulate
 
     def _resume(self) -> None:
-        state = torch.load(self.folder / CHECKPOINT, map_location=self.device, weights_only=True)
+        path = self.folder / CHECKPOINT
+        state = read_state(path, self.device)
         try:
-            self.network.load_state_dict(state["network"])
-        except RuntimeError as error:
-            raise TrainingError(f"{self.folder} holds the run of another network; choose another --out") from error
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        for name in PROGRESS:
-            setattr(self, name, state[name])
+            for name in ("network", "average", "optimizer"):
+                getattr(self, name).load_state_dict(state[name])
+            for name in PROGRESS:
+                setattr(self, name, state[name])
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise TrainingError(f"{path} does not fit the config beside it: {short(error)}") from error
 
     def _save(self) -> None:
         """The checkpoint, after the logs: what they hold of the time before it is never lost."""
@@ -243,17 +252,27 @@ class Run:
             maps = self._score_maps(color, depth)
         loss = self._loss([scores.float() for scores in maps if scores is not None], label)
         (loss / config.accumulate).backward()
+        self.losses.append(processes.mean_over_processes(loss.detach()).item())
+        self._check_finite("loss", self.losses[-1])
         if (self.batch + 1) % config.accumulate == 0:
-            nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+            norm = nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+            self._check_finite("gradient", norm.item())
             self.optimizer.step()
             self.optimizer.zero_grad()
             update_average(self.average, self.network, config.ema, self.step)
-        self.losses.append(processes.mean_over_processes(loss.detach()).item())
         self.batch += 1
         if self.first and self.batch % config.accumulate == 0:
             epoch = self.epoch + self.batch / self.batches
             mean = float(np.mean(self.losses[-config.accumulate :]))
             self._steps.append((self.step, f"{epoch:.5f}", f"{config.learning_rate * factor:.4g}", mean))
+
+    def _check_finite(self, what: str, value: float) -> None:
+        """One such value makes all weights NaN, for good."""
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the {what} of step {self.step + 1} is {value}: lower learning_rate, or look for what is wrong in the "
+                f"data; {self.folder} is as it was before"
+            )
 
     def _loss(self, maps: list[Tensor], label: Tensor) -> Tensor:
         """Cross-entropy at half the resolution of the labels, the other losses at that of the scores."""
@@ -287,10 +306,6 @@ class Run:
         if not confusions[0].any():
             raise TrainingError(f"no pixel of the validation samples is in a class of {self.config.label_set}")
         return confusions
-
-    def validate(self) -> NDArray[np.int64]:
-        """The confusion matrix of what is predicted."""
-        return self.confusions()[0]
 
     def _summaries(self) -> dict[str, Any]:
         """`summary` of what is predicted; of the second head as its "auxiliary"."""

@@ -64,9 +64,19 @@ def test_an_unknown_config_names_those_that_are_shipped() -> None:
 def test_a_run_keeps_its_config(tmp_path: Path, tiny_config: Config) -> None:
     write_config(tiny_config, tmp_path)
     assert read_run_config(tmp_path) == replace(tiny_config, name="")
-    write_config(replace(tiny_config, data="nyuv2:elsewhere", start="", name="mine"), tmp_path)
+    write_config(replace(tiny_config, data="nyuv2:elsewhere", name="mine"), tmp_path)
     with pytest.raises(TrainingError, match="another config: epochs was 3, is 4; choose another --out"):
         write_config(replace(tiny_config, epochs=4), tmp_path)
+
+
+def test_starting_weights_may_move_but_not_go(tmp_path: Path, tiny_config: Config) -> None:
+    config = replace(tiny_config, network="mobile_fusenet", start="here/a.safetensors")
+    write_config(config, tmp_path)
+    write_config(replace(config, start="there/a.safetensors"), tmp_path)
+    with pytest.raises(TrainingError, match="another config: start was 'here/a.safetensors', is ''; choose"):
+        write_config(replace(config, start=""), tmp_path)
+    with pytest.raises(TrainingError, match="another config: init was '', is 'best.pt'; choose"):
+        write_config(replace(config, init="best.pt"), tmp_path)
 
 
 def test_a_run_keeps_a_label_set_of_the_users(tmp_path: Path, tiny_config: Config) -> None:

@@ -163,6 +163,17 @@ def test_what_cannot_be_exported_is_one_line(run: Path, tmp_path: Path, change: 
         export(replace(Export(run, "tiny", tmp_path / "tiny"), **change))
 
 
+@pytest.mark.parametrize("content", [b"torn", {"score.weight": 1}])
+def test_damaged_weights_are_one_line(run: Path, tmp_path: Path, content: bytes | dict) -> None:
+    for file in ("config.yaml", "log.csv"):
+        (tmp_path / file).write_bytes((run / file).read_bytes())
+    path = tmp_path / "best.pt"
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    with pytest.raises(TrainingError, match="best.pt (cannot be read as weights|does not fit the config)") as error:
+        export(Export(tmp_path, "tiny", tmp_path / "tiny"))
+    assert "\n" not in str(error.value) and not (tmp_path / "tiny").exists()
+
+
 # A folder of one's own
 
 

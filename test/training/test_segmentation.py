@@ -15,7 +15,7 @@ from torch import nn
 
 from scene_understanding.datasets.rgbd import RgbdSample
 from scene_understanding.training import records
-from scene_understanding.training.config import Config, TrainingError
+from scene_understanding.training.config import Config, TrainingError, build
 from scene_understanding.training.records import Table, read_rows
 from scene_understanding.training.segmentation import Run
 
@@ -153,6 +153,54 @@ def test_another_run_in_the_folder_is_one_line(tiny_config: Config, tiny_set: li
     start(tiny_config, tiny_set, tmp_path)
     with pytest.raises(TrainingError, match="was started with another config: batch was 4, is 2"):
         start(replace(tiny_config, batch=2), tiny_set, tmp_path)
+
+
+def test_what_changes_the_optimizer_is_named_on_the_way_on(
+    two_heads: Config, tiny_set: list[RgbdSample], tmp_path: Path
+) -> None:
+    config = replace(two_heads, auxiliary_label_set="", epochs=1, init=str(tmp_path / "earlier.pt"))
+    torch.save(build(replace(config, init=""), 13).state_dict(), config.init)
+    start(config, tiny_set[:4], tmp_path / "run").fit()
+    for change, message in (
+        ({"frozen_stages": 2}, "frozen_stages was 0, is 2"),
+        ({"encoder_factor": 1.0}, "encoder_factor was 0.3, is 1.0"),
+        ({"init": ""}, "init was '.*earlier.pt', is '';"),
+        ({"arguments": {**config.arguments, "channels": 24}}, "arguments was"),
+    ):
+        with pytest.raises(TrainingError, match=f"was started with another config: {message}"):
+            start(replace(config, **change), tiny_set[:4], tmp_path / "run")
+
+
+@pytest.mark.parametrize("content", [b"torn", {"network": {}}, {}, [1]])
+def test_a_damaged_checkpoint_is_one_line(
+    tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path, content: bytes | object
+) -> None:
+    start(tiny_config, tiny_set, tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    with pytest.raises(TrainingError, match="checkpoint.pt (cannot be read as weights|does not fit the config)") as e:
+        start(tiny_config, tiny_set, tmp_path)
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(("broken", "what"), [("forward", "loss"), ("backward", "gradient")])
+def test_a_loss_that_is_no_number_ends_the_run_as_it_was(
+    tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path, broken: str, what: str
+) -> None:
+    run = start(replace(tiny_config, epochs=1), tiny_set, tmp_path, save_every=0)
+    cut_at(run, 2)
+    saved = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    run = start(replace(tiny_config, epochs=1), tiny_set, tmp_path, save_every=0)
+    weight = run.network.score.weight
+    if broken == "forward":
+        with torch.no_grad():
+            weight[0, 0] = float("nan")
+    else:
+        weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(TrainingError, match=f"the {what} of step 3 is (nan|inf): lower learning_rate") as error:
+        run.fit()
+    assert "\n" not in str(error.value)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == saved
 
 
 def test_validation_without_labels_is_one_line(tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path) -> None:
