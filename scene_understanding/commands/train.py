@@ -39,11 +39,13 @@ def train(wish: Training) -> dict[str, Any]:
     """
     _need("torch", "safetensors")
     from scene_understanding.training import processes
-    from scene_understanding.training.config import find_config
+    from scene_understanding.training.config import find_config, with_epochs
     from scene_understanding.training.segmentation import train as train_segmentation
 
-    given = {key: getattr(wish, key) for key in ("data", "train", "val", "epochs", "start", "init")}
+    given = {key: getattr(wish, key) for key in ("data", "train", "val", "start", "init")}
     config = replace(find_config(wish.config), **{key: value for key, value in given.items() if value is not None})
+    if wish.epochs is not None:
+        config = with_epochs(config, wish.epochs)
     out = (wish.out or RUNS / config.name).expanduser()
     with processes.process_group():
         if processes.rank() != 0:

@@ -15,6 +15,9 @@ from scene_understanding.geometry.views import IMAGE_UP, median_depth, random_vi
 from scene_understanding.perception.rgbd_surface import render_view
 from scene_understanding.training.losses import VOID
 
+SMALLEST_CROP = 8
+"""Pixels of a side; smaller ones have no room for the holes in the depth."""
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -30,6 +33,9 @@ class Augmentation:
         holes: up to how many rectangles of the depth are lost, as a structured-light camera loses what shines.
         depth_gain: the depth is off by up to this share, all of it alike.
         depth_noise: standard deviation of each pixel's depth at one metre; grows with the square of the distance.
+
+    Raises:
+        ValueError: a value of another type, or one that cannot be.
     """
 
     flip: bool = True
@@ -40,6 +46,24 @@ class Augmentation:
     holes: int = 8
     depth_gain: float = 0.03
     depth_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, fits, expected in (
+            ("flip", isinstance(self.flip, bool), "true or false"),
+            ("scale", _are_numbers(self.scale, 2) and 0 < self.scale[0] <= self.scale[1] <= 10, "[from, to] in 0..10"),
+            ("turn", _are_numbers([self.turn]) and 0 <= self.turn <= 45, "degrees in 0..45"),
+            ("views", _are_numbers([self.views]) and 0 <= self.views <= 1, "a share in 0..1"),
+            (
+                "crop",
+                self.crop is None or (_are_numbers(self.crop, 2, int) and min(self.crop) >= SMALLEST_CROP),
+                f"[height, width], each at least {SMALLEST_CROP}",
+            ),
+            ("holes", _are_numbers([self.holes], 1, int) and self.holes >= 0, "a whole number, 0 or more"),
+            ("depth_gain", _are_numbers([self.depth_gain]) and 0 <= self.depth_gain < 1, "a share in 0..1"),
+            ("depth_noise", _are_numbers([self.depth_noise]) and 0 <= self.depth_noise <= 1, "metres in 0..1"),
+        ):
+            if not fits:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected {expected}")
 
     def __call__(self, sample: RgbdSample, rng: np.random.Generator) -> RgbdSample:
         if rng.random() < self.views and np.isfinite(sample.depth).any():
@@ -53,6 +77,15 @@ class Augmentation:
         if self.depth_noise:
             depth += np.float32(self.depth_noise) * depth**2 * rng.standard_normal(depth.shape, np.float32)
         return replace(sample, rgb=jitter_color(sample.rgb, rng), depth=drop_depth(depth, rng, self.holes))
+
+
+def _are_numbers(values: Any, count: int = 1, kind: type | tuple[type, ...] = (int, float)) -> bool:
+    """Whether this is a list of so many numbers."""
+    return (
+        isinstance(values, (list, tuple))
+        and len(values) == count
+        and all(isinstance(value, kind) and not isinstance(value, bool) for value in values)
+    )
 
 
 def mirrored(sample: RgbdSample) -> RgbdSample:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from scene_understanding.datasets.folder import write_label_set
 from scene_understanding.inference.card import InputSpec
 from scene_understanding.labels import load_label_set
+from scene_understanding.models.encoder import Encoder
 from scene_understanding.models.fusenet import FuseNet
 from scene_understanding.models.mobile_fusenet import MobileFuseNet
 from scene_understanding.training.augment import Augmentation
@@ -38,6 +40,14 @@ FREE = ("name", "data", "label_set", "attribution")
 
 STARTS = ("start", "init")
 """Keys whose files may lie elsewhere when a run goes on; whether there is one may not change."""
+
+POSITIVE = ("learning_rate", "depth_std", "max_class_weight")
+NOT_NEGATIVE = (
+    "views", "tour_views", "auxiliary_weight", "frozen_stages", "crop_epochs", "encoder_factor", "weight_decay",
+    "warmup_steps", "lovasz", "class_weight_power", "seed",
+)  # fmt: skip
+BELOW_ONE = ("smoothing", "ema")
+"""Keys by the numbers that they can be."""
 
 
 class TrainingError(ValueError):
@@ -130,16 +140,35 @@ class Config:
         for name in ("epochs", "batch", "accumulate", "validate_every"):
             if getattr(self, name) < 1:
                 raise TrainingError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for names, fits, expected in (
+            (POSITIVE, lambda value: 0 < value < math.inf, "above 0"),
+            (NOT_NEGATIVE, lambda value: 0 <= value < math.inf, "at least 0"),
+            (BELOW_ONE, lambda value: 0 <= value < 1, "at least 0 and below 1"),
+        ):
+            for name in names:
+                if not fits(getattr(self, name)):
+                    raise TrainingError(f"{name} is {getattr(self, name)}; it must be {expected}")
         for name, choices in (("network", NETWORKS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in choices:
                 raise TrainingError(f"{name} is '{getattr(self, name)}'; it can be {', '.join(choices)}")
         if self.network == "fusenet" and (self.start or self.frozen_stages):
             raise TrainingError("start and frozen_stages are for mobile_fusenet; fusenet starts from nothing")
-        if len(self.size) not in (0, 2):
-            raise TrainingError(f"size is {list(self.size)}; expected [height, width]")
+        for name, kind, counts, expected in (
+            ("size", int, (0, 2), "[height, width]"),
+            ("color_mean", (int, float), (3,), "three numbers"),
+            ("color_std", (int, float), (3,), "three numbers"),
+            ("init_parts", str, range(1, 1000), "beginnings of names"),
+            ("attribution", str, range(1000), "lines of text"),
+        ):
+            values = getattr(self, name)
+            if len(values) not in counts or not all(isinstance(value, kind) for value in values):
+                raise TrainingError(f"{name} is {list(values)}; expected {expected}")
+        for name in ("size", "color_std"):
+            if not all(0 < value < math.inf for value in getattr(self, name)):
+                raise TrainingError(f"{name} is {list(getattr(self, name))}; all must be above 0")
         try:
             Augmentation(**self.augmentation)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise TrainingError(f"augmentation: {error}") from error
 
 
@@ -172,15 +201,31 @@ def find_config(name_or_path: str) -> Config:
     """A config by the path of its file, or a shipped one by name.
 
     Raises:
-        TrainingError: neither, or not a training config.
+        TrainingError: neither, not a training config, or one whose `crop` and `crop_epochs` do not go together.
     """
     path = Path(name_or_path).expanduser()
     if path.is_file():
-        return load_config(path)
+        return _with_sensible_crop(load_config(path))
     shipped = {preset.stem: preset for preset in sorted(presets().glob("*.yaml"))}
     if name_or_path not in shipped:
         raise TrainingError(f"no training config '{name_or_path}'; shipped are {', '.join(shipped)}; or give a file")
-    return load_config(shipped[name_or_path])
+    return _with_sensible_crop(load_config(shipped[name_or_path]))
+
+
+def _with_sensible_crop(config: Config) -> Config:
+    """The config; not in `Config` itself, since a shortened run may be without crops."""
+    if config.augmentation.get("crop") and not config.crop_epochs:
+        raise TrainingError(f"training config {config.name}: crop is never taken; crop_epochs says in how many epochs")
+    if config.crop_epochs > config.epochs:
+        raise TrainingError(
+            f"training config {config.name}: crop_epochs is {config.crop_epochs}, of {config.epochs} epochs"
+        )
+    return config
+
+
+def with_epochs(config: Config, epochs: int) -> Config:
+    """The config with so many epochs, as large a part of them with crops; whole images stay at the end."""
+    return replace(config, epochs=epochs, crop_epochs=max(0, config.crop_epochs * epochs // config.epochs))
 
 
 def check_config(config: Config, folder: Path) -> None:
@@ -255,6 +300,10 @@ def build(config: Config, classes: int, auxiliary_classes: int = 0) -> nn.Module
         network: nn.Module = NETWORKS[config.network](classes, **config.arguments, **more)
     except (TypeError, ValueError) as error:
         raise TrainingError(f"arguments of {config.network}: {error}") from error
+    if config.frozen_stages:
+        stages = min(len(module.channels) for module in network.modules() if isinstance(module, Encoder))
+        if config.frozen_stages > stages:
+            raise TrainingError(f"frozen_stages is {config.frozen_stages}; the encoder has {stages} stages")
     if config.start:
         try:
             network.load_imagenet(_weights("start", config.start))  # type: ignore[operator]

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, Subset
 from tqdm import tqdm
 
-from scene_understanding.datasets.embedded import EmbeddedViews
+from scene_understanding.datasets.embedded import CAMERA, EmbeddedViews
 from scene_understanding.datasets.open import KINDS, open_dataset, parse_seeds, split_spec
 from scene_understanding.datasets.rgbd import RgbdSample, millimetres, resized
 from scene_understanding.labels import load_label_set, mapping
@@ -28,11 +28,17 @@ THING = 254
 """Label of what `mark_things` takes for a thing; no class of a label set of ours."""
 
 
-def check_place(config: Config) -> None:
-    """Raises TrainingError or DatasetError where the config's data has no place, or is none."""
-    if config.data != EMBEDDED:
-        if config.data in KINDS:
-            raise TrainingError(f"the config names {config.data} but not where it is: give --data {config.data}:PLACE")
+def check_data(config: Config) -> None:
+    """Raises TrainingError or DatasetError where the config's data has no place, or is none; reads nothing."""
+    if config.data == EMBEDDED:
+        if config.size not in ((), CAMERA.shape):
+            views = list(CAMERA.shape)
+            raise TrainingError(f"size is {list(config.size)}; views of the embedded world are {views}: leave it out")
+        if config.void_things:
+            raise TrainingError("void_things is for labels that leave things out; the embedded world has none")
+    elif config.data in KINDS:
+        raise TrainingError(f"the config names {config.data} but not where it is: give --data {config.data}:PLACE")
+    else:
         split_spec(config.data)
 
 
@@ -44,7 +50,7 @@ def load_data(config: Config, out: Path) -> tuple[Any, Any, str]:
     Raises:
         TrainingError, DatasetError: no place for the data, or data that is not what it should be.
     """
-    check_place(config)
+    check_data(config)
     if config.data == EMBEDDED:
         train, val = (_embedded_views(config, out.parent / EMBEDDED, seeds) for seeds in (config.train, config.val))
         return train, val, "nyu13"
@@ -62,7 +68,10 @@ def _part(config: Config, split: str) -> tuple[Any, str]:
         raise TrainingError(f"{config.data} has no labels to learn from")
     if share is None:
         return dataset, dataset.label_set
-    first, last = (round(int(percent) * len(dataset) / 100) for percent in share.groups())
+    shares = [int(percent) for percent in share.groups()]
+    if not shares[0] < shares[1] <= 100:
+        raise TrainingError(f"'{split}' is no share of the samples; expected one as 0-80%")
+    first, last = (round(percent * len(dataset) / 100) for percent in shares)
     return Subset(dataset, range(first, last)), dataset.label_set  # type: ignore[arg-type]
 
 
@@ -90,7 +99,8 @@ class InMemory:
 
     def __init__(self, samples: Any, size: tuple[int, ...] = (), things: bool = False) -> None:
         self._samples: list[tuple[NDArray[np.uint16], RgbdSample]] = []
-        for sample in tqdm(samples, "reading", mininterval=10):
+        for i in tqdm(range(len(samples)), "reading", mininterval=10):
+            sample = samples[i]
             self._samples.append(_packed(resized(sample, size[1], size[0]) if size else sample, things))
             shapes = [packed[0].shape for packed in (self._samples[0], self._samples[-1])]
             if shapes[0] != shapes[1]:

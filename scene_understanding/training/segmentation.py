@@ -40,7 +40,7 @@ from scene_understanding.training.config import (
     short,
     write_config,
 )
-from scene_understanding.training.data import TrainingSet, check_place, load_data, target
+from scene_understanding.training.data import TrainingSet, check_data, load_data, target
 from scene_understanding.training.losses import cross_entropy, lovasz_softmax
 from scene_understanding.training.records import Table, draw_curves, replace_file
 
@@ -126,6 +126,10 @@ class Run:
             raise TrainingError(f"{len(train)} training samples do not make one step of {self._samples_a_step}")
         if config.batch % processes.count():
             raise TrainingError(f"batch is {config.batch}, which {processes.count()} processes cannot share evenly")
+        if self.first and config.warmup_steps >= self.steps:
+            log.warning(
+                f"the run has {self.steps} steps, warmup_steps is {config.warmup_steps}: the learning rate never falls"
+            )
         self.training_set = TrainingSet(train, config, Augmentation(**config.augmentation))
         self.validation = DataLoader(TrainingSet(val, config, None), batch_size=config.batch)
         self.target = target(train, config, config.label_set, data_label_set, config.void_things).to(self.device)
@@ -361,7 +365,7 @@ def train(config: Config, out: Path, save_every: float = SAVE_EVERY) -> dict[str
     Raises:
         TrainingError, DatasetError: it cannot be done as asked.
     """
-    check_place(config)
+    check_data(config)
     if not (out / CHECKPOINT).exists():
         check_starts(config)  # before the data is read, which takes its time
     with processes.first_goes_first():

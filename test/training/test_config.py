@@ -18,6 +18,7 @@ from scene_understanding.training.config import (
     load_config,
     presets,
     read_run_config,
+    with_epochs,
     write_config,
 )
 
@@ -44,6 +45,28 @@ def test_shipped_configs_load_by_name(path: Path) -> None:
         ("size: 240", "size is 240; expected a list"),
         ("size: [240]", "size is .240.; expected .height, width."),
         ("augmentation: {flips: true}", "augmentation: .*unexpected keyword argument 'flips'"),
+        ("size: [48, a]", "size is .48, 'a'.; expected .height, width."),
+        ("size: [48, 0]", "size is .48, 0.; all must be above 0"),
+        ("color_mean: [1]", "color_mean is .1.; expected three numbers"),
+        ("color_std: [1, 0, 1]", "color_std is .1, 0, 1.; all must be above 0"),
+        ("init_parts: [1]", "init_parts is .1.; expected beginnings of names"),
+        ("depth_std: 0.0", "depth_std is 0.0; it must be above 0"),
+        ("depth_std: .nan", "depth_std is nan; it must be above 0"),
+        ("learning_rate: -1.0", "learning_rate is -1.0; it must be above 0"),
+        ("frozen_stages: -1", "frozen_stages is -1; it must be at least 0"),
+        ("ema: 1.0", "ema is 1.0; it must be at least 0 and below 1"),
+        ("augmentation: {flip: 1}", "augmentation: flip is 1; expected true or false"),
+        ("augmentation: {scale: 1.5}", "augmentation: scale is 1.5; expected .from, to."),
+        ("augmentation: {scale: [0, 1.5]}", "augmentation: scale is .0, 1.5.; expected .from, to."),
+        ("augmentation: {scale: [2.0, 1.5]}", "augmentation: scale is .2.0, 1.5.; expected .from, to."),
+        ("augmentation: {turn: big}", "augmentation: turn is 'big'; expected degrees in 0..45"),
+        ("augmentation: {views: 2}", "augmentation: views is 2; expected a share"),
+        ("augmentation: {crop: [192]}", "augmentation: crop is .192.; expected .height, width., each at least 8"),
+        ("augmentation: {crop: [4, 192]}", "augmentation: crop is .4, 192.; expected"),
+        ("augmentation: {crop: 192}", "augmentation: crop is 192; expected"),
+        ("augmentation: {holes: 1.5}", "augmentation: holes is 1.5; expected a whole number"),
+        ("augmentation: {depth_gain: true}", "augmentation: depth_gain is True; expected a share"),
+        ("augmentation: {depth_noise: .nan}", "augmentation: depth_noise is nan; expected metres"),
         ("start: weights.safetensors", "fusenet starts from nothing"),
         ("a: [", "while parsing"),
     ],
@@ -54,6 +77,31 @@ def test_a_wrong_config_is_one_line(tmp_path: Path, more: str, message: str) -> 
     with pytest.raises(TrainingError, match=f"training config .*mine.yaml: .*{message}") as caught:
         load_config(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_crop_needs_its_epochs(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    for more, message in (
+        ("augmentation: {crop: [24, 32]}", "mine: crop is never taken; crop_epochs says in how many epochs"),
+        ("crop_epochs: 4", "mine: crop_epochs is 4, of 3 epochs"),
+    ):
+        path.write_text(GOOD + more)
+        with pytest.raises(TrainingError, match=message):
+            find_config(str(path))
+
+
+@pytest.mark.parametrize(("epochs", "crop_epochs"), [(80, 68), (8, 6), (160, 136), (1, 0)])
+def test_fewer_epochs_have_as_large_a_part_of_crops(epochs: int, crop_epochs: int) -> None:
+    config = with_epochs(find_config("fusenet_nyu13"), epochs)
+    assert (config.epochs, config.crop_epochs) == (epochs, crop_epochs)
+
+
+def test_no_more_stages_are_frozen_than_there_are(two_heads: Config) -> None:
+    build(replace(two_heads, frozen_stages=5), 13)
+    for change, stages in (({}, 5), ({"encoder": "resnet18"}, 4), ({"fusion": "late"}, 5)):
+        config = replace(two_heads, frozen_stages=6, arguments={**two_heads.arguments, **change})
+        with pytest.raises(TrainingError, match=f"frozen_stages is 6; the encoder has {stages} stages"):
+            build(config, 13)
 
 
 def test_an_unknown_config_names_those_that_are_shipped() -> None:

@@ -14,7 +14,7 @@ from scene_understanding.geometry import PinholeCamera
 from scene_understanding.labels import load_label_set
 from scene_understanding.training.augment import Augmentation
 from scene_understanding.training.config import Config, TrainingError
-from scene_understanding.training.data import THING, InMemory, TrainingSet, load_data, mark_things, target
+from scene_understanding.training.data import THING, InMemory, TrainingSet, check_data, load_data, mark_things, target
 
 
 def test_samples_in_memory_are_those_that_were_read(tiny_set: list[RgbdSample]) -> None:
@@ -112,3 +112,35 @@ def test_data_needs_a_place(tiny_config: Config, tmp_path: Path) -> None:
         config = replace(tiny_config, data=data, train="1-2", val="3-4")
         with pytest.raises(error, match=message):
             load_data(config, tmp_path)
+
+
+def test_the_embedded_world_is_as_it_is(tiny_config: Config) -> None:
+    config = replace(tiny_config, data="embedded", train="1-2", val="3-4", views=1)
+    check_data(replace(config, size=(240, 320)))
+    for change, message in (
+        ({"size": (120, 160)}, r"size is \[120, 160\]; views of the embedded world are \[240, 320\]: leave it out"),
+        ({"void_things": "objects"}, "void_things is for labels that leave things out"),
+    ):
+        with pytest.raises(TrainingError, match=message):
+            check_data(replace(config, **change))
+
+
+def test_a_share_of_a_folder_is_that_share(own: Path, tiny_config: Config) -> None:
+    config = replace(tiny_config, data=f"folder:{own}", label_set="", train="0-80%", val="80-100%")
+    train, val, _ = load_data(config, own)
+    assert (len(train), len(val)) == (13, 3)
+    for share in ("0-180%", "80-80%", "60-20%"):
+        with pytest.raises(TrainingError, match=f"'{share}' is no share of the samples; expected one as 0-80%"):
+            load_data(replace(config, train=share), own)
+
+
+def test_an_error_in_a_dataset_is_no_end_of_it(tiny_set: list[RgbdSample]) -> None:
+    class Broken:
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> RgbdSample:
+            return tiny_set[[0, 1][index]]
+
+    with pytest.raises(IndexError):
+        InMemory(Broken())

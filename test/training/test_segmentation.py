@@ -155,6 +155,15 @@ def test_another_run_in_the_folder_is_one_line(tiny_config: Config, tiny_set: li
         start(replace(tiny_config, batch=2), tiny_set, tmp_path)
 
 
+def test_a_warm_up_that_is_all_there_is_is_said(
+    tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    start(replace(tiny_config, warmup_steps=11), tiny_set, tmp_path / "short")
+    assert not caplog.records
+    start(replace(tiny_config, warmup_steps=12), tiny_set, tmp_path / "long")
+    assert caplog.messages == ["the run has 12 steps, warmup_steps is 12: the learning rate never falls"]
+
+
 def test_what_changes_the_optimizer_is_named_on_the_way_on(
     two_heads: Config, tiny_set: list[RgbdSample], tmp_path: Path
 ) -> None:
