@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,11 +28,14 @@ from scene_understanding.labels import load_label_set
 from scene_understanding.training.config import (
     EMBEDDED,
     LABELS,
+    STARTS,
     Config,
     TrainingError,
     build,
     input_specs,
+    load_config,
     plain,
+    presets,
     read_run_config,
     read_state,
     short,
@@ -189,11 +193,11 @@ def store_as_int16(path: Path, smallest: int = 256) -> None:
 def card(wish: Export, config: Config, path: Path, scores: Sequence[int]) -> dict[str, Any]:
     """The content of model.yaml; figures come from the run's logs."""
     rows = read_rows(wish.run / "log.csv")
-    best = max(rows, key=lambda row: float(row["miou"] or 0))
+    if not rows:
+        raise TrainingError(f"{wish.run}/log.csv holds no validation; the command that trained writes it again")
+    best = max(reversed(rows), key=lambda row: float(row["miou"] or 0))  # best.pt is the last of equal ones
     report_file = wish.run / "log.json"
     report = json.loads(report_file.read_text("utf-8")) if report_file.exists() else {}
-    kind = config.data.partition(":")[0]
-    place = "" if kind == EMBEDDED else f" --data {kind}:DIR"
     unseen = report.get("unseen", [])
     return {
         "name": wish.name,
@@ -213,7 +217,7 @@ def card(wish: Export, config: Config, path: Path, scores: Sequence[int]) -> dic
         },
         "training": {
             "history": list(wish.history),
-            "command": f"scene-understanding train segmentation --config {config.name}{place}",
+            "command": command_of(config),
             "data": data_of(config),
             "split": {"train": Path(config.train).name, "val": Path(config.val).name},
             "epochs": int(rows[-1]["epoch"]), "seconds": int(rows[-1]["seconds"]),
@@ -223,6 +227,28 @@ def card(wish: Export, config: Config, path: Path, scores: Sequence[int]) -> dic
         "metrics": {"val": figures(best, config, wish.head)},
         "attribution": list(config.attribution),
     }  # fmt: skip
+
+
+def command_of(config: Config) -> str:
+    """The command that trained, without the places of files; options where the shipped config of that name differs."""
+    words = ["scene-understanding", "train", "segmentation", "--config", config.name]
+    kind = config.data.partition(":")[0]
+    if kind != EMBEDDED:
+        words += ["--data", f"{kind}:DIR"]
+    preset = presets() / f"{config.name}.yaml"
+    if preset.is_file():
+        shipped = load_config(preset)
+        for key, value, was in (
+            ("train", Path(config.train).name, shipped.train),
+            ("val", Path(config.val).name, shipped.val),
+            ("epochs", config.epochs, shipped.epochs),
+        ):
+            if value != was:
+                words += [f"--{key}", str(value)]
+        words += [
+            word for key in STARTS if getattr(shipped, key) and not getattr(config, key) for word in (f"--{key}", "")
+        ]
+    return shlex.join(words)
 
 
 def figures(row: Mapping[str, str], config: Config, head: str) -> dict[str, Any]:

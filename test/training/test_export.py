@@ -30,8 +30,8 @@ from scene_understanding.nodes.node import SENSOR
 from scene_understanding.nodes.segmentation import Parameters, SegmentationNode
 from scene_understanding.perception.segmenter import Segmenter
 from scene_understanding.training import export as export_module
-from scene_understanding.training.config import Config, TrainingError, build
-from scene_understanding.training.export import Export, export, store_as_int16
+from scene_understanding.training.config import Config, TrainingError, build, find_config, read_run_config, with_epochs
+from scene_understanding.training.export import Export, card, command_of, export, store_as_int16
 from scene_understanding.training.segmentation import Run
 
 
@@ -79,6 +79,27 @@ def test_no_place_of_the_machine_is_on_the_card(tmp_path: Path, run: Path) -> No
     assert "/home" not in text
     assert training["command"] == "scene-understanding train segmentation --config mine --data nyuv2:DIR"
     assert training["config"]["init"] == "first/best.pt" and training["split"]["train"] == "list.txt"
+
+
+def test_the_command_says_what_is_not_as_shipped() -> None:
+    config = replace(find_config("fusenet_nyu13"), data="nyuv2:/home/me/nyu")
+    command = "scene-understanding train segmentation --config fusenet_nyu13 --data nyuv2:DIR"
+    assert command_of(config) == command
+    assert command_of(with_epochs(config, 8)) == f"{command} --epochs 8"
+    other = replace(config, train="/home/me/my list.txt", val="80-100%", init="")
+    assert command_of(other) == f"{command} --train 'my list.txt' --val 80-100% --init ''"
+    assert command_of(replace(other, name="mine")) == command.replace("fusenet_nyu13", "mine")
+
+
+def test_the_figures_are_those_of_the_weights(run: Path, tmp_path: Path) -> None:
+    header, row = (run / "log.csv").read_text().splitlines()
+    (tmp_path / "log.csv").write_text("\n".join([header, row, row.replace("1,", "2,", 1), ""]))
+    wish, config, shape = Export(tmp_path, "tiny", tmp_path), read_run_config(run), (1, 13, 48, 64)
+    model = run / "best.pt"  # any file
+    assert card(wish, config, model, shape)["metrics"]["val"]["epoch"] == 2  # of two that are equal the last is kept
+    (tmp_path / "log.csv").write_text(header + "\n")
+    with pytest.raises(TrainingError, match="log.csv holds no validation"):
+        card(wish, config, model, shape)
 
 
 def test_either_head_can_be_exported(run: Path, tmp_path: Path, two_heads: Config) -> None:
