@@ -52,8 +52,8 @@ train: setup
 	$(CLI) train segmentation --config fusenet_embedded13_tour
 	$(CLI) train segmentation --config fusenet_nyu13 --data nyuv2:$(DATA) --start $(START)
 	$(EXPORT) runs/fusenet_embedded13_tour fusenet_embedded13
-	$(EXPORT) runs/fusenet_nyu13 fusenet_nyu13
-	$(EXPORT) runs/fusenet_nyu13 fusenet_nyu40 --head auxiliary --output-stride 2
+	$(EXPORT) runs/fusenet_nyu13 fusenet_nyu13 --int16
+	$(EXPORT) runs/fusenet_nyu13 fusenet_nyu40 --head auxiliary --output-stride 2 --int16
 
 clean:
 	rm -rf .venv build install log dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
