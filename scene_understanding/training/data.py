@@ -210,6 +210,8 @@ def target(samples: Any, config: Config, label_set: str, data_label_set: str, th
     index = {class_id: i for i, class_id in enumerate(labels.ids)}
     try:
         of = mapping(data_label_set, label_set) if data_label_set != label_set else np.arange(256)
+        if things and THING in load_label_set(data_label_set).ids:
+            raise ValueError(f"void_things needs the id {THING}, which is a class of {data_label_set}")
         if things:
             of[THING] = labels.id_of(things)
     except (ValueError, KeyError) as error:

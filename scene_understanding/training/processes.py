@@ -65,8 +65,8 @@ def device() -> torch.device:
 def has_bf16() -> bool:
     """Whether the device of this process computes in BF16 rather than imitating it."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def loader_workers() -> int:
