@@ -103,7 +103,9 @@ def test_nyuv2_list_in_the_folder_comes_before_ours(tmp_path: Path) -> None:
 
 def test_nyuv2_parts_of_ours_share_nothing_with_val(tmp_path: Path) -> None:
     folder = write_nyuv2(tmp_path / "nyu")
-    parts = {name: NYUv2Folder(folder, name).numbers for name in ("val", "holdout", "fit", "fit100", "fit200", "fit400")}
+    parts = {
+        name: NYUv2Folder(folder, name).numbers for name in ("val", "holdout", "fit", "fit100", "fit200", "fit400")
+    }
     assert {name: len(numbers) for name, numbers in parts.items()} == {
         "val": 74, "holdout": 99, "fit": 696, "fit100": 100, "fit200": 200, "fit400": 400,
     }  # fmt: skip
