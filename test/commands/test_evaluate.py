@@ -182,7 +182,7 @@ def test_default_splits(folder: Path) -> None:
 
 
 def test_limit_spreads_over_the_split(capfd: pytest.CaptureFixture[str], model: Path, folder: Path) -> None:
-    (folder / "val.txt").write_text("a a b b\n")
+    (folder / "val.txt").write_text("a\na\nb\nb\n")
     half = call_json(capfd, model, "--data", f"folder:{folder}", "--limit", 2)
     assert half["oa"] == pytest.approx(call_json(capfd, model, "--data", f"folder:{folder}")["oa"])
 
