@@ -7,13 +7,14 @@ There are two kinds: `random` ones, most of which look at some thing from near, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import count, repeat
+from functools import partial
+from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ from scene_understanding.datasets.rgbd import DatasetError, RgbdSample, millimet
 from scene_understanding.geometry import OPTICAL_FROM_BODY, PinholeCamera, Pose
 from scene_understanding.labels import mapping
 from scene_understanding.messages.image import depth_from_millimetres
+
+if TYPE_CHECKING:
+    from scene_understanding.simulation.render import Frame
 
 CAMERA = PinholeCamera(320, 240, 277.0, 277.0, 159.5, 119.5)
 """60 degrees wide, as an RGB-D camera of the PrimeSense kind."""
@@ -103,17 +107,10 @@ class EmbeddedViews:
     def __init__(self, folder: str | Path, seeds: Sequence[int], views: int, kind: str = "random") -> None:
         self.folder = Path(folder)
         self._seeds, self._views, self._kind = seeds, views, kind
-        wanted = {"seeds": list(seeds), "views": views, "kind": kind}
-        done = self.folder / "done.json"
-        if not done.exists():
-            self._render(wanted)
-        elif json.loads(done.read_text()) != wanted:
-            raise DatasetError(
-                f"{self.folder} holds other views than {views} {kind} ones of {seeds}; choose another folder"
-            )
-        self.rgb = np.load(self.folder / "rgb.npy", mmap_mode="r")
-        self.depth_mm = np.load(self.folder / "depth_mm.npy", mmap_mode="r")
-        self.label = np.load(self.folder / "label.npy", mmap_mode="r")
+        self.rgb, self.depth_mm, self.label = rendered_once(
+            self.folder, ("rgb", "depth_mm", "label"), partial(render_building, views=views, kind=kind), seeds,
+            {"views": views, "kind": kind},
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.label)
@@ -125,34 +122,62 @@ class EmbeddedViews:
         name = _name(self._seeds[building], self._kind, view)
         return RgbdSample(name, np.asarray(self.rgb[index]), depth, CAMERA, np.asarray(self.label[index]))
 
-    def _render(self, arguments: dict[str, Any]) -> None:
-        """Renders into a folder of its own and moves the files, `done.json` last, so that nobody maps unfinished ones.
 
-        A process that is killed leaves that folder, `rendering_...`.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        views = self._views
-        shape = (len(self._seeds) * views, CAMERA.height, CAMERA.width)
-        with TemporaryDirectory(prefix="rendering_", dir=self.folder) as folder:
-            part = Path(folder)
-            arrays = [
-                np.lib.format.open_memmap(part / name, mode="w+", dtype=dtype, shape=(*shape, *more))
-                for name, dtype, more in (
-                    ("rgb.npy", np.uint8, (3,)),
-                    ("depth_mm.npy", np.uint16, ()),
-                    ("label.npy", np.uint8, ()),
-                )
-            ]
-            with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-                buildings = pool.map(render_building, self._seeds, repeat(views), repeat(self._kind))
-                for i, building in enumerate(tqdm(buildings, desc="buildings", total=len(self._seeds))):
-                    for array, values in zip(arrays, building, strict=True):
-                        array[i * views : (i + 1) * views] = values
-            for array in arrays:
-                array.flush()
-            (part / "done.json").write_text(json.dumps(arguments))
-            for name in ("rgb.npy", "depth_mm.npy", "label.npy", "done.json"):
-                (part / name).replace(self.folder / name)
+def rendered_once(
+    folder: Path,
+    names: Sequence[str],
+    render: Callable[[int], tuple[NDArray[Any], ...]],
+    seeds: Sequence[int],
+    arguments: dict[str, Any],
+) -> list[NDArray[Any]]:
+    """Arrays of all buildings, memory-mapped from NAME.npy in FOLDER; rendered there first where they are not yet.
+
+    Args:
+        names: of the arrays.
+        render: gives the arrays (views, ...) of a seed's building; called in other processes.
+        seeds: buildings.
+        arguments: what else the arrays depend on; kept with the seeds in FOLDER/done.json.
+
+    Raises:
+        DatasetError: a folder made for other seeds or arguments.
+    """
+    wanted = {"seeds": list(seeds), **arguments}
+    done = folder / "done.json"
+    if not done.exists():
+        _render(folder, names, render, wanted)
+    elif json.loads(done.read_text()) != wanted:
+        told = ", ".join(f"{name} {value}" for name, value in arguments.items())
+        raise DatasetError(f"{folder} holds other views than those of {seeds} with {told}; choose another folder")
+    return [np.load(folder / f"{name}.npy", mmap_mode="r") for name in names]
+
+
+def _render(
+    folder: Path, names: Sequence[str], render: Callable[[int], tuple[NDArray[Any], ...]], wanted: dict[str, Any]
+) -> None:
+    """Renders into a folder of its own and moves the files, `done.json` last, so that nobody maps unfinished ones.
+
+    A process that is killed leaves that folder, `rendering_...`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [f"{name}.npy" for name in names]
+    seeds = wanted["seeds"]
+    with TemporaryDirectory(prefix="rendering_", dir=folder) as temporary:
+        part = Path(temporary)
+        arrays: list[NDArray[Any]] = []
+        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+            for i, building in enumerate(tqdm(pool.map(render, seeds), desc="buildings", total=len(seeds))):
+                arrays = arrays or [
+                    np.lib.format.open_memmap(
+                        part / file, mode="w+", dtype=values.dtype, shape=(len(seeds) * len(values), *values.shape[1:])
+                    )
+                    for file, values in zip(files, building, strict=True)
+                ]
+                for array, values in zip(arrays, building, strict=True):
+                    array[i * len(values) : (i + 1) * len(values)] = values
+        del arrays  # written out with their last reference
+        (part / "done.json").write_text(json.dumps(wanted))
+        for name in (*files, "done.json"):
+            (part / name).replace(folder / name)
 
 
 def render_building(
@@ -170,16 +195,23 @@ View = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]
 
 def random_views(seed: int, views: int) -> Iterator[View]:
     """As `World.sample_view` draws them."""
-    from scene_understanding.simulation.building import generate_building
-    from scene_understanding.simulation.render import Renderer
     from scene_understanding.simulation.sensors import RgbdNoise
 
-    world, rng, noise = generate_building(seed), np.random.default_rng([seed, 1]), RgbdNoise(seed)
-    renderer = Renderer(world)
-    for i in range(views):
-        time = float(rng.uniform(0, 60))
-        frame = renderer.render(CAMERA, world.sample_view(rng, time), time)
+    noise = RgbdNoise(seed)
+    for i, frame in enumerate(random_frames(seed, views, CAMERA)):
         yield *noise.apply(frame.rgb, frame.depth, CAMERA, i), frame.label
+
+
+def random_frames(seed: int, views: int, camera: PinholeCamera) -> Iterator[Frame]:
+    """The same, as an ideal `camera` sees them."""
+    from scene_understanding.simulation.building import generate_building
+    from scene_understanding.simulation.render import Renderer
+
+    world, rng = generate_building(seed), np.random.default_rng([seed, 1])
+    renderer = Renderer(world)
+    for _ in range(views):
+        time = float(rng.uniform(0, 60))
+        yield renderer.render(camera, world.sample_view(rng, time), time)
 
 
 def tour_views(seed: int, views: int) -> Iterator[View]:

@@ -7,8 +7,10 @@ import re
 from scene_understanding.datasets.camvid import CamVid
 from scene_understanding.datasets.embedded import EmbeddedBuildings
 from scene_understanding.datasets.folder import FolderDataset
+from scene_understanding.datasets.kitti_stereo import KittiStereo
 from scene_understanding.datasets.nyuv2 import NYUv2Folder
 from scene_understanding.datasets.nyuv2_mat import NYUv2Mat
+from scene_understanding.datasets.onera_dfd import OneraDfd
 from scene_understanding.datasets.rgbd import DatasetError, RgbdDataset
 from scene_understanding.datasets.seven_scenes import SevenScenesFolder
 from scene_understanding.datasets.sunrgbd import SunRgbd
@@ -18,12 +20,19 @@ KINDS = {
     "nyuv2_mat": "nyu_depth_v2_labeled.mat, with classMapping40.mat and splits.mat beside it",
     "sunrgbd": "folder with SUNRGBD and SUNRGBDtoolbox",
     "camvid": "folder of CamVid, colour alone",
+    "onera_dfd": "folder of ONERA's images for depth from defocus, those at f/2.8, without labels",
+    "onera_dfd_f8": "the same scenes at f/8, nearly everything sharp",
     "folder": "folder of one's own",
     "embedded": "seed of a building of the embedded world, or seeds as 900-911",
     "embedded_tour": "the same, as a robot sees it on a tour",
     "7scenes": "folder of a 7-Scenes sequence, without labels",
 }
 """What may stand before the colon, and what then stands after it."""
+
+STEREO_KINDS = {"kitti_stereo": "folder of sequences of KITTI, rectified pairs without depth"}
+"""The same for stereo pairs, which only networks for disparity take."""
+
+WITHOUT_LABELS = ("onera_dfd", "onera_dfd_f8", "7scenes")
 
 
 def split_spec(spec: str) -> tuple[str, str]:
@@ -34,8 +43,8 @@ def split_spec(spec: str) -> tuple[str, str]:
     """
     kind, _, place = spec.partition(":")
     kind = {"seven_scenes": "7scenes"}.get(kind, kind)
-    if not place or kind not in KINDS:
-        raise DatasetError(f"'{spec}' is not KIND:PLACE; kinds are {', '.join(KINDS)}")
+    if not place or kind not in {**KINDS, **STEREO_KINDS}:
+        raise DatasetError(f"'{spec}' is not KIND:PLACE; kinds are {', '.join((*KINDS, *STEREO_KINDS))}")
     return kind, place
 
 
@@ -50,6 +59,8 @@ def open_dataset(spec: str, split: str | None = None, label_set: str | None = No
         DatasetError: an unknown kind, a place that is not such a dataset, a split or label set that it does not have.
     """
     kind, place = split_spec(spec)
+    if kind in STEREO_KINDS:
+        raise DatasetError(f"{kind} holds stereo pairs without depth; they are for networks of disparity (monodepth)")
     if kind == "nyuv2":
         return NYUv2Folder(place, split or "train", label_set or "nyu13")
     if kind == "nyuv2_mat":
@@ -60,15 +71,34 @@ def open_dataset(spec: str, split: str | None = None, label_set: str | None = No
         return CamVid(place, split or "train", label_set or "camvid11")
     if kind == "folder":
         return FolderDataset(place, split, label_set)
+    if kind in WITHOUT_LABELS and label_set is not None:
+        raise DatasetError(f"{kind} has no labels, so none in '{label_set}'")
+    if kind in ("onera_dfd", "onera_dfd_f8"):
+        return OneraDfd(place, split or "train", "f8" if kind == "onera_dfd_f8" else "f2_8")
     if split is not None:
         raise DatasetError(f"{kind} has no lists of images, so no split '{split}'")
     if kind == "7scenes":
-        if label_set is not None:
-            raise DatasetError(f"{kind} has no labels, so none in '{label_set}'")
         return SevenScenesFolder(place)
     return EmbeddedBuildings(
         parse_seeds(place), kind="tour" if kind == "embedded_tour" else "random", label_set=label_set or "nyu13"
     )
+
+
+def open_stereo(spec: str, split: str | None = None) -> KittiStereo:
+    """The stereo pairs that `spec` names.
+
+    Args:
+        split: as in the dataset; None for all pairs.
+
+    Raises:
+        DatasetError: another kind, or a place or split that it does not have.
+    """
+    if spec in STEREO_KINDS:
+        raise DatasetError(f"{spec} has no place: give --data {spec}:PLACE")
+    kind, place = split_spec(spec)
+    if kind not in STEREO_KINDS:
+        raise DatasetError(f"{kind} holds no stereo pairs; {', '.join(STEREO_KINDS)} does")
+    return KittiStereo(place, split)
 
 
 def parse_seeds(text: str) -> range:

@@ -27,6 +27,8 @@ def test_embedded_by_seed_and_by_seeds() -> None:
         ("7scenes:/nowhere", {}, "does not exist"),
         ("seven_scenes:/nowhere", {"split": "train"}, "7scenes has no lists of images"),
         ("7scenes:/nowhere", {"label_set": "nyu13"}, "7scenes has no labels"),
+        ("onera_dfd:/nowhere", {}, "folder /nowhere does not exist"),
+        ("onera_dfd_f8:/nowhere", {"label_set": "nyu13"}, "onera_dfd_f8 has no labels"),
         ("embedded:5", {"split": "val"}, "embedded has no lists of images, so no split 'val'"),
         ("embedded:5", {"label_set": "camvid11"}, "no mapping from 'nyu40' to 'camvid11'"),
         ("embedded:5", {"label_set": "mine"}, "label set 'mine' is unknown"),
