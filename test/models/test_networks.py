@@ -1,4 +1,4 @@
-"""The contract that every network passes; a new network is a new line in NETWORKS."""
+"""The contract that every network passes; a new network is a new line in NETWORKS or DEPTH_NETWORKS."""
 
 import numpy as np
 import onnxruntime
@@ -7,9 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from scene_understanding.models.d3net import D3Net
 from scene_understanding.models.encoder import stem
 from scene_understanding.models.fusenet import FuseNet, unpool
+from scene_understanding.models.mobile_d3net import MobileD3Net
 from scene_understanding.models.mobile_fusenet import FUSIONS, MobileFuseNet
+from scene_understanding.models.monodepth import Monodepth
 
 NETWORKS = {
     "fusenet": lambda: FuseNet(5, width=0.125),
@@ -23,12 +26,24 @@ NETWORKS = {
     },
     "resnet18_fusenet": lambda: MobileFuseNet(5, 1, 16, encoder="resnet18", fusion="gated", pyramid=True, finest=4),
 }
+DEPTH_NETWORKS = {
+    "d3net": lambda: D3Net(growth=4, blocks=(2, 2, 2, 2), widths=(16, 8, 8, 8, 8), dropout=0.5),
+    "d3net_half": lambda: D3Net(growth=4, blocks=(2, 2, 2, 2), widths=(16, 8, 8, 8), finest=2),
+    "mobile_d3net": lambda: MobileD3Net(widths=(16, 8, 8, 8), dropout=0.2),
+    "mobile_d3net_whole": lambda: MobileD3Net(widths=(16, 8, 8, 8, 4), finest=1),
+    "monodepth": lambda: Monodepth(0.125),
+}
+"""Of colour alone; what they give first is a map of one channel."""
 
 
-@pytest.fixture(params=NETWORKS, scope="module")
+@pytest.fixture(params=[*NETWORKS, *DEPTH_NETWORKS], scope="module")
 def network(request: pytest.FixtureRequest) -> nn.Module:
     torch.manual_seed(0)
-    return NETWORKS[request.param]()
+    return {**NETWORKS, **DEPTH_NETWORKS}[request.param]()
+
+
+def of_color_alone(network: nn.Module) -> bool:
+    return isinstance(network, (D3Net, MobileD3Net, Monodepth))
 
 
 def inputs(height: int, width: int, batch: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,20 +54,33 @@ def inputs(height: int, width: int, batch: int = 1) -> tuple[torch.Tensor, torch
     )
 
 
+def output(network: nn.Module, height: int, width: int, batch: int = 1) -> torch.Tensor:
+    """The scores, or the depth."""
+    color, depth = inputs(height, width, batch)
+    given = network(color) if of_color_alone(network) else network(color, depth)
+    return given[0] if isinstance(given, tuple) else given
+
+
 @pytest.mark.parametrize("size", [(64, 96), (75, 101), (33, 47)])
-def test_scores_have_the_size_of_the_image(network: nn.Module, size: tuple[int, int]) -> None:
+def test_what_comes_out_has_the_size_of_the_image(network: nn.Module, size: tuple[int, int]) -> None:
     with torch.no_grad():
-        assert network.eval()(*inputs(*size)).shape == (1, 5, *size)
+        assert output(network.eval(), *size).shape == (1, 1 if of_color_alone(network) else 5, *size)
 
 
 def test_gradient_reaches_every_parameter(network: nn.Module) -> None:
     network.train().zero_grad()
-    network(*inputs(64, 96, batch=2)).square().mean().backward()
+    if isinstance(network, Monodepth):  # training asks it for all scales and both images
+        sum(pair.square().mean() for pair in network.disparities(inputs(64, 96, 2)[0])).backward()
+    else:
+        output(network, 64, 96, batch=2).square().mean().backward()
     without = [name for name, p in network.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert without == []
 
 
-def test_every_stream_that_it_has_matters(network: nn.Module) -> None:
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_stream_that_it_has_matters(name: str) -> None:
+    torch.manual_seed(0)
+    network = NETWORKS[name]()
     network.train()  # normalised by the batch itself, else an untrained network's signal dies on the way
     only = getattr(network, "fusion", "sum")
     color, depth = inputs(64, 96, batch=2)
@@ -66,28 +94,28 @@ def test_every_stream_that_it_has_matters(network: nn.Module) -> None:
         assert torch.equal(scores(color, depth), scores(color.flip(-1), depth)) == (only == "depth")
 
 
-def test_saved_and_loaded_gives_the_same_scores(network: nn.Module, tmp_path) -> None:
+def test_saved_and_loaded_gives_the_same(network: nn.Module, tmp_path) -> None:
     network.eval()
     torch.save(network.state_dict(), tmp_path / "weights.pt")
     with torch.no_grad():
-        before = network(*inputs(64, 96))
+        before = output(network, 64, 96)
         for parameter in network.parameters():
             parameter.add_(0.1)
         network.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
-        torch.testing.assert_close(network(*inputs(64, 96)), before)
+        torch.testing.assert_close(output(network, 64, 96), before)
 
 
 @pytest.mark.parametrize("size", [(64, 96), (75, 101)])
 def test_onnx_runtime_agrees(network: nn.Module, size: tuple[int, int], tmp_path) -> None:
     network.eval()
     color, depth = inputs(*size)
+    given = {"color": color} if of_color_alone(network) else {"color": color, "depth": depth}
     path = tmp_path / "network.onnx"
-    torch.onnx.export(network, (color, depth), str(path), input_names=["color", "depth"], dynamo=False)
+    torch.onnx.export(network, tuple(given.values()), str(path), input_names=list(given), dynamo=False)
     session = onnxruntime.InferenceSession(path)
-    given = {"color": color.numpy(), "depth": depth.numpy()}
-    (scores,) = session.run(None, {i.name: given[i.name] for i in session.get_inputs()})
+    found = session.run(None, {i.name: given[i.name].numpy() for i in session.get_inputs()})[0]
     with torch.no_grad():
-        np.testing.assert_allclose(scores, network(color, depth).numpy(), atol=1e-3)
+        np.testing.assert_allclose(found, output(network, *size).numpy(), atol=1e-3)
 
 
 @pytest.mark.parametrize(("fusions", "millions"), [(1, 29.50), (3, 31.19), (5, 44.17)])

@@ -1,0 +1,130 @@
+"""What the networks for depth from one image have in common: D3-Net's decoder, and Monte Carlo dropout.
+
+Monte Carlo dropout (Gal and Ghahramani, ICML 2016; Kendall and Gal, NIPS 2017): with dropout on and normalisation as in
+evaluation, passes differ, and their mean and standard deviation are the depth and its uncertainty. Which channels are
+off is an input of the network, so that an exported one can do it: the encoder, which has no dropout, runs
+once, and the decoder for all passes together.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+START_DEPTH = 2.5
+"""Metres that an untrained network says, about the mean of a room."""
+
+
+class DepthNetwork(nn.Module):
+    """Depth of a colour image.
+
+    Takes color (N, 3, H, W) float32, normalised, of any size. Subclasses set `decoder`.
+
+    Args:
+        dropout: share of the channels of the decoder's first two blocks that are off in training.
+    """
+
+    decoder: DepthDecoder
+
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is {dropout}; it must be at least 0 and below 1")
+        self.dropout = dropout
+
+    @abstractmethod
+    def encode(self, color: Tensor) -> list[Tensor]:
+        """Maps at strides 2, 4, 8, 16 and 32."""
+
+    def forward(self, color: Tensor, dropout: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Depth (N, 1, H, W) and its standard deviation, metres.
+
+        Args:
+            dropout: (S, D) factors of the D = `dropout_channels` channels in S passes over one image (N = 1): depth is
+                their mean. None: one pass without dropout, deviation 0; in training one with.
+        """
+        depth = F.interpolate(self.depth_map(color, dropout), size=color.shape[-2:], mode="bilinear")
+        if dropout is None:
+            return depth, torch.zeros_like(depth)
+        mean = depth.mean(0, keepdim=True)
+        return mean, (depth - mean).square().mean(0, keepdim=True).sqrt()
+
+    def depth_map(self, color: Tensor, dropout: Tensor | None = None) -> Tensor:
+        """Depth (N or S, 1, h, w) of every pass at the stride of the last map."""
+        if dropout is None and self.training and self.dropout:
+            dropout = self.draw(len(color), color)
+        return self.decoder(self.encode(color), color.shape[-2:], dropout)
+
+    @property
+    def dropout_channels(self) -> int:
+        """D, how many channels dropout can switch off."""
+        return sum(self.decoder.dropped)
+
+    def draw(self, passes: int, like: Tensor) -> Tensor:
+        """(passes, D) factors: 0 for channels that are off, else what keeps the mean."""
+        return F.dropout(torch.ones(passes, self.dropout_channels, dtype=like.dtype, device=like.device), self.dropout)
+
+
+class UpBlock(nn.Module):
+    """Transposed 4x4 convolution of stride 2, BN, ReLU, 3x3 convolution, BN, ReLU; dropout after each BN."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.smooth = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor, size: Sequence[int], dropout: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) to (N or S, outputs, *size); dropout (S, 2 * outputs)."""
+        x = self.norm1(self.up(x))
+        if x.shape[-2:] != size:
+            x = F.interpolate(x, size=size, mode="bilinear")
+        first, second = (None, None) if dropout is None else dropout[..., None, None].chunk(2, dim=1)
+        x = self.norm2(self.smooth(F.relu(x if first is None else x * first)))
+        return F.relu(x if second is None else x * second)
+
+
+class DepthDecoder(nn.Module):
+    """Blocks d5 to d2, each joined by the encoder's map of its size, d1 or not, and the last convolution.
+
+    Args:
+        channels: of the encoder's maps at strides 2 to 32; widths: of the blocks, d5 first.
+        finest: stride of the depth, 1 or 2; 2 leaves d1 out.
+    """
+
+    DROPPED = 2
+    """Blocks with dropout, the deepest ones."""
+
+    def __init__(self, channels: Sequence[int], widths: Sequence[int], finest: int) -> None:
+        super().__init__()
+        if finest not in (1, 2):
+            raise ValueError(f"finest is {finest}; it can be 1 or 2")
+        skips = list(channels[-2::-1])
+        wanted = len(skips) + (finest == 1)
+        if len(widths) != wanted:
+            raise ValueError(f"widths are {list(widths)}; {wanted} blocks need as many")
+        joined = [channels[-1], *(width + skip for width, skip in zip(widths, skips, strict=False))]
+        self.blocks = nn.ModuleList(UpBlock(inputs, width) for inputs, width in zip(joined, widths, strict=False))
+        self.last = nn.Conv2d(widths[-1] if finest == 1 else joined[-1], 1, 3, padding=1)
+        nn.init.normal_(self.last.weight, std=0.02)
+        nn.init.constant_(self.last.bias, math.log(math.expm1(START_DEPTH)))  # type: ignore[arg-type]
+        self.dropped = [2 * width for width in widths[: self.DROPPED]]
+
+    def forward(self, maps: list[Tensor], size: Sequence[int], dropout: Tensor | None) -> Tensor:
+        """Depth (N or S, 1, h, w), metres; maps (N, C, h, w) of the encoder, shallow to deep; size of the image."""
+        factors = [] if dropout is None else list(dropout.split(self.dropped, dim=1))
+        factors += [None] * (len(self.blocks) - len(factors))
+        *skips, x = maps
+        for block, factor in zip(self.blocks, factors, strict=True):
+            skip = skips.pop() if skips else None
+            x = block(x, size if skip is None else skip.shape[-2:], factor)
+            if skip is not None:
+                x = torch.cat([x, skip.expand(x.shape[0], -1, -1, -1)], dim=1)
+        with torch.autocast(x.device.type, enabled=False):  # in BF16 depth would have steps of a centimetre
+            return F.softplus(self.last(x.float()))
