@@ -31,10 +31,13 @@ from scene_understanding.perception.rgbd_surface import fill_holes, render_view
 from scene_understanding.perception.segmenter import color_input, depth_input
 from scene_understanding.perception.snapnet_r import vote
 from scene_understanding.training.augment import Augmentation
-from scene_understanding.training.config import Config, TrainingError, input_specs, write_config
+from scene_understanding.training.config import TrainingError
 from scene_understanding.training.data import InMemory
+from scene_understanding.training.presets import write_config
 from scene_understanding.training.records import replace_file
-from scene_understanding.training.segmentation import Run
+from scene_understanding.training.segmentation import SegmentationRun
+from scene_understanding.training.segmentation_config import SegmentationConfig
+from scene_understanding.training.segmentation_data import labelled
 
 ROOT = Path(__file__).resolve().parents[1]
 EMBEDDED = Path("runs/fusenet_embedded13_tour/best.pt")
@@ -136,7 +139,7 @@ def images_of(row: Row, steps: int) -> int:
     return min(IMAGES[row.training.get("train", "fit")], steps * BATCH)
 
 
-def config_of(row: Row, steps: int, start: str, init: str) -> Config:
+def config_of(row: Row, steps: int, start: str, init: str) -> SegmentationConfig:
     """As many epochs of the row's images as come nearest to `steps`; `start` and `init` as in `Config`.
 
     Raises:
@@ -147,7 +150,7 @@ def config_of(row: Row, steps: int, start: str, init: str) -> Config:
     for key, file in {"start": start, **synthetic}.items():
         if key in ("start", "init") and not Path(str(file)).is_file():
             raise TrainingError(f"{file} is missing; --{key} says where it is")
-    return Config(**{
+    return SegmentationConfig(**{
         "name": f"ablation_{row.name}", "network": "mobile_fusenet", "arguments": {**NETWORK, **row.network},
         "label_set": "nyu13", "data": "nyuv2", "train": "fit", "val": "val", "size": SIZE, "epochs": epochs,
         "validate_every": epochs, "batch": BATCH, "warmup_steps": steps // 10, "schedule": "cosine", "lovasz": 0.5,
@@ -183,10 +186,10 @@ def filled_view(sample: RgbdSample, view_from_source: Pose) -> RgbdSample:
     return replace(sample, rgb=view.rgb, depth=view.depth, label=view.label)
 
 
-def judged(run: Run, samples: InMemory, way: Way) -> NDArray[np.int64]:
+def judged(run: SegmentationRun, samples: InMemory, way: Way) -> NDArray[np.int64]:
     """Confusion matrix (K, K + 1) of the averaged network where images are judged in another way."""
     run.average.eval()
-    specs, classes = input_specs(run.config, SIZE), len(run.target.names)
+    specs, classes = run.config.input_specs(SIZE), len(run.target.names)
     of, confusion = run.target.of.cpu().numpy(), np.zeros((classes, classes + 1), np.int64)
 
     def network(rgb: NDArray[np.uint8], depth: NDArray[np.float32] | None) -> NDArray[np.float32]:
@@ -204,9 +207,9 @@ def judged(run: Run, samples: InMemory, way: Way) -> NDArray[np.int64]:
     return confusion
 
 
-def run_row(row: Row, config: Config, train: Any, val: InMemory, folder: Path) -> dict[str, Any]:
+def run_row(row: Row, config: SegmentationConfig, train: Any, val: InMemory, folder: Path) -> dict[str, Any]:
     """Trains a row in its folder, or goes on with it, and returns its figures."""
-    run = Run(config, train, val, folder, LABELS)
+    run = SegmentationRun(config, train, val, folder, LABELS)
     if row.elsewhere is not None:
         run.training_set.augmentation = FilledViews(**config.augmentation, elsewhere=row.elsewhere)
     figures = {"images": len(train), "steps": run.steps, **run.fit(), "seconds": round(run.seconds)}
@@ -328,7 +331,7 @@ def main(
 
     @cache
     def samples(split: str) -> InMemory:
-        return InMemory(open_dataset(data, split, LABELS), SIZE)
+        return InMemory(open_dataset(data, split, LABELS), SIZE, labelled)
 
     with one_line():
         configs = [(row, config_of(row, steps, str(start), str(init))) for row in chosen(rows)]

@@ -8,7 +8,8 @@ import argparse
 import json
 import sys
 
-from scene_understanding.commands.evaluate import Wish, evaluate
+from scene_understanding.commands.evaluate import evaluate
+from scene_understanding.commands.scoring import Wish
 from scene_understanding.datasets.rgbd import DatasetError
 from scene_understanding.inference.store import find, shipped
 

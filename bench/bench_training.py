@@ -23,19 +23,22 @@ from torch.utils.data import DataLoader, default_collate
 from scene_understanding.datasets.embedded import EmbeddedBuildings
 from scene_understanding.training import processes
 from scene_understanding.training.augment import Augmentation
-from scene_understanding.training.config import Config, find_config
 from scene_understanding.training.data import InMemory
-from scene_understanding.training.segmentation import Run
+from scene_understanding.training.presets import find_config
+from scene_understanding.training.run import Run
+from scene_understanding.training.segmentation import SegmentationRun
+from scene_understanding.training.segmentation_config import SegmentationConfig
+from scene_understanding.training.segmentation_data import labelled
 
 IMAGES, WARM, STEPS = 64, 2, 4
 LABELS = "nyu40"
 SIZES = {"crop": "192x256", "whole": "240x320"}
 
 
-def make_run(folder: str, config: Config, samples: InMemory, whole: bool, **changes: Any) -> Run:
+def make_run(folder: str, config: SegmentationConfig, samples: InMemory, whole: bool, **changes: Any) -> Run:
     """A run of one epoch below `folder`, all of it crops or all of it whole images."""
     config = replace(config, start="", init="", epochs=1, crop_epochs=0 if whole else 1, **changes)
-    run = Run(config, samples, samples, Path(tempfile.mkdtemp(dir=folder)), LABELS)
+    run = SegmentationRun(config, samples, samples, Path(tempfile.mkdtemp(dir=folder)), LABELS)
     run.network.train()
     for module in run.frozen:
         module.eval()
@@ -46,13 +49,13 @@ def step_rate(run: Run, bf16: bool, channels_last: bool) -> float:
     """Images per second of forward, losses, backward, optimizer and average, with a batch at hand."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     run.network.to(memory_format=layout)
-    run.bf16, score_maps = bf16, run._score_maps
+    run.bf16, forward = bf16, run._forward
     if not channels_last:
-        run._score_maps = lambda *inputs: score_maps(*(tensor.contiguous() for tensor in inputs))
+        run._forward = lambda *inputs: forward(*(tensor.contiguous() for tensor in inputs))
     images = default_collate([run.training_set[i] for i in range(run.config.batch)])
     batch = [tensor.to(run.device) for tensor in images]
     seconds = [timed(lambda: run._train_batch(*batch)) for _ in range(WARM + STEPS)][WARM:]
-    run._score_maps = score_maps
+    run._forward = forward
     return round(run.config.batch / float(np.median(seconds)), 1)
 
 
@@ -95,7 +98,7 @@ def together(run: Run) -> dict[str, float]:
 def main(folder: str) -> None:
     config = find_config("fusenet_nyu13")
     world = EmbeddedBuildings([5], IMAGES, label_set=LABELS)
-    samples = InMemory([world[i] for i in range(IMAGES)])
+    samples = InMemory([world[i] for i in range(IMAGES)], prepare=labelled)
     steps, loaders, both = {}, {}, {}
     for (size, pixels), frozen in product(SIZES.items(), (config.frozen_stages, 0)):
         run = make_run(folder, config, samples, size == "whole", frozen_stages=frozen)

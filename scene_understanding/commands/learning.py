@@ -13,27 +13,57 @@ from scene_understanding.commands.output import results
 
 train_app = typer.Typer(help="Trains a network; given again, it goes on.", rich_markup_mode=None)
 
+ConfigName = Annotated[str, typer.Option("--config", help="name of a shipped config, or a file")]
+Data = Annotated[
+    str | None, typer.Option("--data", metavar="KIND:PLACE", help="where the data is, as nyuv2:FOLDER, folder:FOLDER")
+]
+Out = Annotated[Path | None, typer.Option("--out", metavar="RUN", help="folder of the run (default: runs/CONFIG)")]
+Train = Annotated[str | None, typer.Option("--train", help='list to train on, by name or path, or "0-80%"')]
+Val = Annotated[str | None, typer.Option("--val", help="the same to validate on")]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="instead of the config's")]
+Start = Annotated[str | None, typer.Option("--start", metavar="FILE", help="ImageNet weights; '' for none")]
+Init = Annotated[str | None, typer.Option("--init", metavar="FILE", help="best.pt of an earlier run; '' for none")]
+
 
 @train_app.command("segmentation")
 def train_segmentation(
-    config: Annotated[str, typer.Option(help="name of a shipped config, or a file")],
-    data: Annotated[
-        str | None, typer.Option(metavar="KIND:PLACE", help="where the data is, as nyuv2:FOLDER, folder:FOLDER")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="RUN", help="folder of the run (default: runs/CONFIG)")] = None,
-    train: Annotated[str | None, typer.Option(help='list to train on, by name or path, or "0-80%"')] = None,
-    val: Annotated[str | None, typer.Option(help="the same to validate on")] = None,
-    epochs: Annotated[int | None, typer.Option(help="instead of the config's")] = None,
-    start: Annotated[str | None, typer.Option(metavar="FILE", help="ImageNet weights; '' for none")] = None,
-    init: Annotated[str | None, typer.Option(metavar="FILE", help="best.pt of an earlier run; '' for none")] = None,
-    as_json: Json = False,
-) -> None:
+    config: ConfigName, data: Data = None, out: Out = None, train: Train = None, val: Val = None,
+    epochs: Epochs = None, start: Start = None, init: Init = None, as_json: Json = False,
+) -> None:  # fmt: skip
     """Trains an RGB-D segmentation network; torchrun starts it on several GPUs.
 
     Example: scene-understanding train segmentation --config fusenet_nyu13 --data nyuv2:data/nyuv2
     """
+    _train(module.Training("segmentation", config, out, data, train, val, epochs, start, init), as_json)
+
+
+@train_app.command("depth")
+def train_depth(
+    config: ConfigName, data: Data = None, out: Out = None, train: Train = None, val: Val = None,
+    epochs: Epochs = None, start: Start = None, init: Init = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Trains a network that gives metric depth of one colour image.
+
+    Example: scene-understanding train depth --config d3net_nyu --data nyuv2:data/nyuv2
+    """
+    _train(module.Training("depth", config, out, data, train, val, epochs, start, init), as_json)
+
+
+@train_app.command("stereo")
+def train_stereo(
+    config: ConfigName, data: Data = None, out: Out = None, train: Train = None, val: Val = None,
+    epochs: Epochs = None, init: Init = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Trains a network that gives disparity of one image, from stereo pairs without depth.
+
+    Example: scene-understanding train stereo --config monodepth_kitti --data kitti_stereo:data/kitti_stereo
+    """
+    _train(module.Training("stereo", config, out, data, train, val, epochs, None, init), as_json)
+
+
+def _train(wish: module.Training, as_json: bool) -> None:
     with results(as_json) as emit:
-        report = module.train(module.Training(config, out, data, train, val, epochs, start, init))
+        report = module.train(wish)
         if report:
             emit(report, module.train_text(report))
 
@@ -48,6 +78,10 @@ def export(
     ] = None,
     int16: Annotated[bool, typer.Option("--int16", help="store weights in 16 bits: half the file, as quick")] = False,
     history: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="what was trained before; again")] = None,
+    twin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=MODEL", help="same training on other images: f8=d3net_dfd_f8"),
+    ] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -56,5 +90,5 @@ def export(
     Example: scene-understanding export runs/fusenet_nyu13 fusenet_nyu13
     """
     with results(as_json) as emit:
-        report = module.export(run, name, out, head, output_stride, int16, history or (), force)
+        report = module.export(run, name, out, head, output_stride, int16, history or (), twin or (), force)
         emit(report, module.export_text(report))

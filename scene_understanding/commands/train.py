@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ RUNS, MODELS = Path("runs"), Path("networks")
 class Training:
     """What the user asks for; see the options of the command. None leaves what the config says."""
 
+    task: str
     config: str
     out: Path | None = None
     data: str | None = None
@@ -39,23 +41,28 @@ def train(wish: Training) -> dict[str, Any]:
     """
     _need("torch", "safetensors")
     from scene_understanding.training import processes
-    from scene_understanding.training.config import find_config, with_epochs
-    from scene_understanding.training.segmentation import train as train_segmentation
+    from scene_understanding.training.presets import find_config, with_epochs
 
     given = {key: getattr(wish, key) for key in ("data", "train", "val", "start", "init")}
-    config = replace(find_config(wish.config), **{key: value for key, value in given.items() if value is not None})
+    found = find_config(wish.config)
+    if found.task != wish.task:
+        raise CommandError(f"config {found.name} is for: scene-understanding train {found.task}")
+    config: Any = replace(found, **{key: value for key, value in given.items() if value is not None})
     if wish.epochs is not None:
         config = with_epochs(config, wish.epochs)
     out = (wish.out or RUNS / config.name).expanduser()
     with processes.process_group():
         if processes.rank() != 0:
             logging.getLogger().setLevel(logging.WARNING)
-        result = train_segmentation(config, out)
+        result = importlib.import_module(f"scene_understanding.training.{wish.task}").train(config, out)
     return {"config": config.name, "out": str(out), "epochs": config.epochs, **result} if result else {}
 
 
 def train_text(report: dict[str, Any]) -> str:
     """For people."""
+    if "iou" not in report:
+        figures = ", ".join(f"{k} {v:.4g}" for k, v in report.items() if isinstance(v, float))
+        return f"{report['out']}: {report['epochs']} epochs, {figures}"
     rows = [(name, None if iou is None else 100 * iou) for name, iou in report["iou"].items()]
     figures = ", ".join(f"{label} {100 * report[key]:.1f}" for key, label in (("oa", "OA"), ("ma", "MA")))
     total = ("mean", 100 * report["miou"])
@@ -64,7 +71,7 @@ def train_text(report: dict[str, Any]) -> str:
 
 def export(
     run: Path, name: str, out: Path | None, head: str, output_stride: int | None, int16: bool,
-    history: Sequence[str], force: bool,
+    history: Sequence[str], twins: Sequence[str], force: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """Makes a model of a run's best network; see the options of the command.
 
@@ -73,14 +80,18 @@ def export(
     """
     _need("torch", "onnx")
     from scene_understanding.inference.card import read_card
-    from scene_understanding.training.export import Export, export as write
+    from scene_understanding.training.export import export as write
+    from scene_understanding.training.model_card import Export
 
     if name in ("", ".", "..") or "/" in name or "\\" in name:
         raise CommandError(f"'{name}' cannot be the name of a model; --out says in which folder it goes")
     folder = (out or MODELS).expanduser() / name
     if (folder / "model.yaml").exists() and not force:
         raise CommandError(f"{folder} holds a model; --force overwrites it")
-    path = write(Export(run.expanduser(), name, folder, head, output_stride, int16, tuple(history)))
+    pairs = dict(twin.partition("=")[::2] for twin in twins)
+    if not all(pairs.values()):
+        raise CommandError("--twin takes NAME=MODEL, as f8=d3net_dfd_f8")
+    path = write(Export(run.expanduser(), name, folder, head, output_stride, int16, tuple(history), pairs))
     card = read_card(folder)
     return {
         "model": name,
@@ -94,8 +105,9 @@ def export(
 
 def export_text(report: dict[str, Any]) -> str:
     """For people."""
-    scores = "x".join(map(str, report["outputs"]["scores"]))
-    return f"{report['out']}: {report['megabytes']:.1f} MB, labels {report['label_set']}, scores {scores}"
+    outputs = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in report["outputs"].items())
+    labels = f"labels {report['label_set']}, " if report["label_set"] else ""
+    return f"{report['out']}: {report['megabytes']:.1f} MB, {labels}{outputs}"
 
 
 def _need(*modules: str) -> None:

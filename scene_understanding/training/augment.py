@@ -33,6 +33,7 @@ class Augmentation:
         holes: up to how many rectangles of the depth are lost, as a structured-light camera loses what shines.
         depth_gain: the depth is off by up to this share, all of it alike.
         depth_noise: standard deviation of each pixel's depth at one metre; grows with the square of the distance.
+        color_noise: up to so many grey levels of noise, its standard deviation, in the colour image.
 
     Raises:
         ValueError: a value of another type, or one that cannot be.
@@ -46,6 +47,7 @@ class Augmentation:
     holes: int = 8
     depth_gain: float = 0.03
     depth_noise: float = 0.0
+    color_noise: float = 0.0
 
     def __post_init__(self) -> None:
         for name, fits, expected in (
@@ -61,6 +63,7 @@ class Augmentation:
             ("holes", _are_numbers([self.holes], 1, int) and self.holes >= 0, "a whole number, 0 or more"),
             ("depth_gain", _are_numbers([self.depth_gain]) and 0 <= self.depth_gain < 1, "a share in 0..1"),
             ("depth_noise", _are_numbers([self.depth_noise]) and 0 <= self.depth_noise <= 1, "metres in 0..1"),
+            ("color_noise", _are_numbers([self.color_noise]) and 0 <= self.color_noise <= 50, "grey levels in 0..50"),
         ):
             if not fits:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected {expected}")
@@ -76,7 +79,11 @@ class Augmentation:
         depth = sample.depth * np.float32(1 + rng.uniform(-self.depth_gain, self.depth_gain))
         if self.depth_noise:
             depth += np.float32(self.depth_noise) * depth**2 * rng.standard_normal(depth.shape, np.float32)
-        return replace(sample, rgb=jitter_color(sample.rgb, rng), depth=drop_depth(depth, rng, self.holes))
+        rgb = jitter_color(sample.rgb, rng)
+        if self.color_noise:
+            noise = rng.standard_normal(rgb.shape, np.float32) * np.float32(rng.uniform(0, self.color_noise))
+            rgb = (rgb + noise).clip(0, 255).astype(np.uint8)
+        return replace(sample, rgb=rgb, depth=drop_depth(depth, rng, self.holes))
 
 
 def _are_numbers(values: Any, count: int = 1, kind: type | tuple[type, ...] = (int, float)) -> bool:
@@ -118,7 +125,8 @@ def turned_and_zoomed(
     """
     camera = sample.camera
     height, width = size or (camera.height, camera.width)
-    shift = np.array(offset) * (scale * camera.width - width, scale * camera.height - height)
+    # Whole pixels: what is neither turned nor zoomed stays as sharp, or as blurred, as it is.
+    shift = np.rint(np.array(offset) * (scale * camera.width - width, scale * camera.height - height))
     window = np.array([[scale, 0, -shift[0]], [0, scale, -shift[1]], [0, 0, 1]])
     matrix = camera.matrix
     homography = window @ matrix @ rotation @ np.linalg.inv(matrix)

@@ -67,8 +67,11 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(whole)))
 
 
-def draw_curves(folder: Path) -> None:
-    """Makes curves.png of log.csv and steps.csv; without matplotlib only says that it is missing, once."""
+def draw_curves(folder: Path, curves: Mapping[str, str]) -> None:
+    """Makes curves.png of steps.csv and the columns `curves` (with their labels) of log.csv.
+
+    Without matplotlib only says that it is missing, once.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -86,7 +89,7 @@ def draw_curves(folder: Path) -> None:
         left.plot(*smooth, color="tab:blue", label=f"mean of {window}" if window > 1 else None)
         left.set_ylim(0, 1.1 * np.nanpercentile(loss, 99))
     left.plot(_column(rows, "epoch"), _column(rows, "loss"), "o-", color="tab:orange", markersize=3, label="epoch")
-    for key, label, color in (("oa", "OA", "tab:gray"), ("ma", "MA", "tab:green"), ("miou", "mIoU", "tab:red")):
+    for (key, label), color in zip(curves.items(), ("tab:gray", "tab:green", "tab:red"), strict=False):
         share = 100 * _column(rows, key)
         right.plot(_column(rows, "epoch"), share, "o-", color=color, markersize=3, label=f"{label} {share[-1]:.1f}")
     for axes, title in ((left, "training loss"), (right, "validation, %")):

@@ -17,7 +17,8 @@ from scene_understanding.datasets.nyuv2 import NYUv2Folder
 from scene_understanding.datasets.rgbd import RgbdSample
 from scene_understanding.geometry import PinholeCamera, Pose
 from scene_understanding.models.mobile_fusenet import MobileFuseNet
-from scene_understanding.training.config import TrainingError, read_run_config, write_config
+from scene_understanding.training.config import TrainingError
+from scene_understanding.training.presets import read_run_config, write_config
 
 ROOT = Path(__file__).resolve().parents[2]
 

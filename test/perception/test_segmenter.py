@@ -45,10 +45,12 @@ def test_unknown_depth_is_zero_and_not_valid(unknown: float) -> None:
 
 
 def test_training_prepares_its_inputs_as_the_card_says() -> None:
-    from scene_understanding.training.config import Config, input_specs
+    from scene_understanding.training.segmentation_config import SegmentationConfig
 
-    config = Config("mobile_fusenet", "nyu13", "1", "2", 1, {"depth_channels": 2})
-    assert input_specs(config, (240, 320)) == find("fusenet_embedded13").inputs
+    config = SegmentationConfig(
+        network="mobile_fusenet", label_set="nyu13", train="1", val="2", epochs=1, arguments={"depth_channels": 2}
+    )
+    assert config.input_specs((240, 320)) == find("fusenet_embedded13").inputs
 
 
 @pytest.mark.parametrize("size", [(240, 320), (480, 640), (97, 211)])

@@ -13,11 +13,11 @@ import torch
 
 from scene_understanding.datasets.rgbd import RgbdSample
 from scene_understanding.geometry import PinholeCamera
-from scene_understanding.training.config import Config
+from scene_understanding.training.segmentation_config import SegmentationConfig
 
 CAMERA = PinholeCamera(64, 48, 60.0, 60.0, 31.5, 23.5)
 CHAIR, WALL = 3, 11
-CONFIG = Config(
+CONFIG = SegmentationConfig(
     network="fusenet", arguments={"depth_channels": 2, "width": 0.02, "dropout": 0.1}, label_set="nyu13", train="",
     val="", epochs=3, batch=4, warmup_steps=2, ema=0.9, learning_rate=4e-3,
     augmentation={"scale": [0.8, 1.5], "turn": 5.0},
@@ -72,12 +72,12 @@ def tiny_set() -> list[RgbdSample]:
 
 
 @pytest.fixture
-def tiny_config() -> Config:
+def tiny_config() -> SegmentationConfig:
     return CONFIG
 
 
 @pytest.fixture(scope="session")
-def two_heads() -> Config:
+def two_heads() -> SegmentationConfig:
     """Of the on-board network: 13 classes, and 40 on a second head."""
     arguments = {"depth_channels": 2, "channels": 16, "finest": 4}
     return replace(CONFIG, network="mobile_fusenet", arguments=arguments, auxiliary_label_set="nyu40")

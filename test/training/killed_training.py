@@ -11,16 +11,16 @@ from pathlib import Path
 import torch
 from conftest import CONFIG, make_tiny_set
 
-from scene_understanding.training import segmentation
+from scene_understanding.training import run, segmentation
 
 torch.set_num_threads(1)
 torch.optim.AdamW([torch.zeros(1)])  # imports what it needs
-segmentation.draw_curves = lambda folder: None  # that also takes longer than the training
+run.draw_curves = lambda folder, curves: None  # that also takes longer than the training
 
 
 def train(folder: Path) -> None:
     samples = make_tiny_set()
-    segmentation.Run(CONFIG, samples, samples[:4], folder, "nyu13", save_every=0.0).fit()
+    segmentation.SegmentationRun(CONFIG, samples, samples[:4], folder, "nyu13", save_every=0.0).fit()
 
 
 for line in sys.stdin:

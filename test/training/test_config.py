@@ -10,10 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from scene_understanding.labels import load_label_set
-from scene_understanding.training.config import (
-    Config,
-    TrainingError,
-    build,
+from scene_understanding.training.config import TrainingError
+from scene_understanding.training.networks import build
+from scene_understanding.training.presets import (
     find_config,
     load_config,
     presets,
@@ -21,6 +20,7 @@ from scene_understanding.training.config import (
     with_epochs,
     write_config,
 )
+from scene_understanding.training.segmentation_config import SegmentationConfig
 
 GOOD = "network: fusenet\nlabel_set: nyu13\ntrain: a\nval: b\nepochs: 3\narguments: {}\n"
 
@@ -29,8 +29,11 @@ GOOD = "network: fusenet\nlabel_set: nyu13\ntrain: a\nval: b\nepochs: 3\nargumen
 def test_shipped_configs_load_by_name(path: Path) -> None:
     config = find_config(path.stem)
     assert config.name == path.stem and config == load_config(path)
-    if config.label_set:
-        build(replace(config, start="", init=""), len(load_label_set(config.label_set)))
+    started = replace(config, start="", init="")
+    if not isinstance(config, SegmentationConfig):
+        build(started)
+    elif config.label_set:
+        build(started, len(load_label_set(config.label_set)))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +99,7 @@ def test_fewer_epochs_have_as_large_a_part_of_crops(epochs: int, crop_epochs: in
     assert (config.epochs, config.crop_epochs) == (epochs, crop_epochs)
 
 
-def test_no_more_stages_are_frozen_than_there_are(two_heads: Config) -> None:
+def test_no_more_stages_are_frozen_than_there_are(two_heads: SegmentationConfig) -> None:
     build(replace(two_heads, frozen_stages=5), 13)
     for change, stages in (({}, 5), ({"encoder": "resnet18"}, 4), ({"fusion": "late"}, 5)):
         config = replace(two_heads, frozen_stages=6, arguments={**two_heads.arguments, **change})
@@ -109,7 +112,7 @@ def test_an_unknown_config_names_those_that_are_shipped() -> None:
         find_config("fusenet")
 
 
-def test_a_run_keeps_its_config(tmp_path: Path, tiny_config: Config) -> None:
+def test_a_run_keeps_its_config(tmp_path: Path, tiny_config: SegmentationConfig) -> None:
     write_config(tiny_config, tmp_path)
     assert read_run_config(tmp_path) == replace(tiny_config, name="")
     write_config(replace(tiny_config, data="nyuv2:elsewhere", name="mine"), tmp_path)
@@ -117,7 +120,7 @@ def test_a_run_keeps_its_config(tmp_path: Path, tiny_config: Config) -> None:
         write_config(replace(tiny_config, epochs=4), tmp_path)
 
 
-def test_starting_weights_may_move_but_not_go(tmp_path: Path, tiny_config: Config) -> None:
+def test_starting_weights_may_move_but_not_go(tmp_path: Path, tiny_config: SegmentationConfig) -> None:
     config = replace(tiny_config, network="mobile_fusenet", start="here/a.safetensors")
     write_config(config, tmp_path)
     write_config(replace(config, start="there/a.safetensors"), tmp_path)
@@ -127,7 +130,7 @@ def test_starting_weights_may_move_but_not_go(tmp_path: Path, tiny_config: Confi
         write_config(replace(config, init="best.pt"), tmp_path)
 
 
-def test_a_run_keeps_a_label_set_of_the_users(tmp_path: Path, tiny_config: Config) -> None:
+def test_a_run_keeps_a_label_set_of_the_users(tmp_path: Path, tiny_config: SegmentationConfig) -> None:
     (tmp_path / "run").mkdir()
     own = tmp_path / "own.yaml"
     own.write_text("{name: own, classes: [{id: 3, name: cup, colour: [1, 2, 3]}]}")
@@ -141,7 +144,7 @@ def test_a_run_keeps_a_label_set_of_the_users(tmp_path: Path, tiny_config: Confi
         write_config(replace(tiny_config, label_set=str(other)), tmp_path / "run")
 
 
-def test_init_takes_what_fits(tmp_path: Path, tiny_config: Config) -> None:
+def test_init_takes_what_fits(tmp_path: Path, tiny_config: SegmentationConfig) -> None:
     earlier = build(tiny_config, 7).state_dict()
     torch.save(earlier, tmp_path / "best.pt")
     config = replace(tiny_config, init=str(tmp_path / "best.pt"))
@@ -157,7 +160,7 @@ def test_init_takes_what_fits(tmp_path: Path, tiny_config: Config) -> None:
         assert torch.equal(tensor, (earlier if name.startswith("depth_blocks.") else fresh)[name])
 
 
-def test_starting_weights_that_do_not_fit_are_one_line(tmp_path: Path, tiny_config: Config) -> None:
+def test_starting_weights_that_do_not_fit_are_one_line(tmp_path: Path, tiny_config: SegmentationConfig) -> None:
     mobile = replace(tiny_config, network="mobile_fusenet", arguments={"channels": 16})
     damaged, other = tmp_path / "damaged.safetensors", tmp_path / "other.safetensors"
     damaged.write_bytes(b"something else")

@@ -30,17 +30,21 @@ from scene_understanding.nodes.node import SENSOR
 from scene_understanding.nodes.segmentation import Parameters, SegmentationNode
 from scene_understanding.perception.segmenter import Segmenter
 from scene_understanding.training import export as export_module
-from scene_understanding.training.config import Config, TrainingError, build, find_config, read_run_config, with_epochs
-from scene_understanding.training.export import Export, card, command_of, export, store_as_int16
-from scene_understanding.training.segmentation import Run
+from scene_understanding.training.config import TrainingError
+from scene_understanding.training.export import export, store_as_int16
+from scene_understanding.training.model_card import Export, card, command_of
+from scene_understanding.training.networks import build
+from scene_understanding.training.presets import find_config, read_run_config, with_epochs
+from scene_understanding.training.segmentation import SegmentationRun
+from scene_understanding.training.segmentation_config import SegmentationConfig
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, two_heads: Config, tiny_set: list[RgbdSample]) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory, two_heads: SegmentationConfig, tiny_set: list[RgbdSample]) -> Path:
     """A short training of two heads: walls and floors, which are 1 and 2 in nyu40."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     samples = [replace(sample, label=sample.label // 8 + 1) for sample in tiny_set]
-    Run(replace(two_heads, epochs=1), samples, samples[:4], folder, "nyu40").fit()
+    SegmentationRun(replace(two_heads, epochs=1), samples, samples[:4], folder, "nyu40").fit()
     return folder
 
 
@@ -94,7 +98,7 @@ def test_the_command_says_what_is_not_as_shipped() -> None:
 def test_the_figures_are_those_of_the_weights(run: Path, tmp_path: Path) -> None:
     header, row = (run / "log.csv").read_text().splitlines()
     (tmp_path / "log.csv").write_text("\n".join([header, row, row.replace("1,", "2,", 1), ""]))
-    wish, config, shape = Export(tmp_path, "tiny", tmp_path), read_run_config(run), (1, 13, 48, 64)
+    wish, config, shape = Export(tmp_path, "tiny", tmp_path), read_run_config(run), {"scores": (1, 13, 48, 64)}
     model = run / "best.pt"  # any file
     assert card(wish, config, model, shape)["metrics"]["val"]["epoch"] == 2  # of two that are equal the last is kept
     (tmp_path / "log.csv").write_text(header + "\n")
@@ -102,7 +106,7 @@ def test_the_figures_are_those_of_the_weights(run: Path, tmp_path: Path) -> None
         card(wish, config, model, shape)
 
 
-def test_either_head_can_be_exported(run: Path, tmp_path: Path, two_heads: Config) -> None:
+def test_either_head_can_be_exported(run: Path, tmp_path: Path, two_heads: SegmentationConfig) -> None:
     export(Export(run, "fine", tmp_path / "fine", head="auxiliary", output_stride=2))
     card = read_card(tmp_path / "fine")
     assert card.label_set == "nyu40" and card.outputs == {"scores": (1, 40, 24, 32)}

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from scene_understanding.training.losses import VOID, cross_entropy, lovasz_softmax
-from scene_understanding.training.segmentation import learning_rate_factor
+from scene_understanding.training.run import learning_rate_factor
 
 
 def labels(seed: int, classes: int = 4, void: bool = True) -> torch.Tensor:

@@ -12,9 +12,11 @@ import pytest
 import torch
 
 from scene_understanding.training import processes
-from scene_understanding.training.config import Config, TrainingError, load_config
+from scene_understanding.training.config import TrainingError
+from scene_understanding.training.presets import load_config
 from scene_understanding.training.records import read_rows
-from scene_understanding.training.segmentation import Run, train
+from scene_understanding.training.segmentation import SegmentationRun, train
+from scene_understanding.training.segmentation_config import SegmentationConfig
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
@@ -25,7 +27,7 @@ def losses(run: Path) -> list[float]:
 
 def test_two_processes_end_near_one(own: Path, tmp_path: Path) -> None:
     config, data = own.parent / "tiny.yaml", f"folder:{own}"
-    train(Config(**{**load_config(config).__dict__, "data": data, "epochs": 4}), tmp_path / "alone")
+    train(SegmentationConfig(**{**load_config(config).__dict__, "data": data, "epochs": 4}), tmp_path / "alone")
     command = ["-m", "scene_understanding.cli", "train", "segmentation", "--config", config, "--data", data]
     options = ["--out", tmp_path / "shared", "--epochs", "4", "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "CUDA_VISIBLE_DEVICES": ""}
@@ -47,7 +49,7 @@ def test_two_processes_end_near_one(own: Path, tmp_path: Path) -> None:
 def test_a_batch_must_be_shared_evenly(monkeypatch: pytest.MonkeyPatch, tiny_config, tiny_set, tmp_path: Path) -> None:
     monkeypatch.setattr(processes, "count", lambda: 3)
     with pytest.raises(TrainingError, match="batch is 4, which 3 processes cannot share evenly"):
-        Run(tiny_config, tiny_set, tiny_set[:4], tmp_path, "nyu13")
+        SegmentationRun(tiny_config, tiny_set, tiny_set[:4], tmp_path, "nyu13")
 
 
 def test_alone_nothing_is_shared() -> None:

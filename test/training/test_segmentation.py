@@ -15,17 +15,20 @@ from torch import nn
 
 from scene_understanding.datasets.rgbd import RgbdSample
 from scene_understanding.training import records
-from scene_understanding.training.config import Config, TrainingError, build
+from scene_understanding.training.config import TrainingError
+from scene_understanding.training.networks import build
 from scene_understanding.training.records import Table, read_rows
-from scene_understanding.training.segmentation import Run
+from scene_understanding.training.run import Run
+from scene_understanding.training.segmentation import SegmentationRun
+from scene_understanding.training.segmentation_config import SegmentationConfig
 
 
 class CutOff(Exception):
     pass
 
 
-def start(config: Config, samples: list[RgbdSample], folder: Path, save_every: float = 1e9) -> Run:
-    return Run(config, samples, samples[:4], folder, "nyu13", save_every)
+def start(config: SegmentationConfig, samples: list[RgbdSample], folder: Path, save_every: float = 1e9) -> Run:
+    return SegmentationRun(config, samples, samples[:4], folder, "nyu13", save_every)
 
 
 def cut_at(run: Run, step: int) -> None:
@@ -48,7 +51,7 @@ def curve(folder: Path, name: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize(("save_every", "begins"), [(0, 6), (1e9, 4)])
 def test_a_run_that_was_cut_off_ends_with_the_same_curve(
-    tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path, save_every: float, begins: int
+    tiny_config: SegmentationConfig, tiny_set: list[RgbdSample], tmp_path: Path, save_every: float, begins: int
 ) -> None:
     config = replace(tiny_config, validate_every=2, lovasz=0.5)
     start(config, tiny_set, tmp_path / "whole").fit()
@@ -64,7 +67,7 @@ def test_a_run_that_was_cut_off_ends_with_the_same_curve(
     assert all(torch.equal(cut[name], whole[name]) for name in whole)
 
 
-def test_it_learns_and_says_so(tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path) -> None:
+def test_it_learns_and_says_so(tiny_config: SegmentationConfig, tiny_set: list[RgbdSample], tmp_path: Path) -> None:
     config = replace(tiny_config, epochs=12, validate_every=5, batch=2, ema=0.5, learning_rate=1e-2)
     result = start(config, tiny_set, tmp_path).fit()
     assert result["oa"] > 0.9
@@ -81,10 +84,12 @@ def test_it_learns_and_says_so(tiny_config: Config, tiny_set: list[RgbdSample], 
     assert again.fit() == result and again.step == 96  # nothing left to do
 
 
-def test_a_second_head_is_trained_and_validated(tiny_set: list[RgbdSample], two_heads: Config, tmp_path: Path) -> None:
+def test_a_second_head_is_trained_and_validated(
+    tiny_set: list[RgbdSample], two_heads: SegmentationConfig, tmp_path: Path
+) -> None:
     config = replace(two_heads, arguments={**two_heads.arguments, "output_stride": 2}, epochs=1)
     forty = [replace(sample, label=sample.label // 8 + 1) for sample in tiny_set]  # wall and floor of nyu40
-    run = Run(config, forty, forty[:4], tmp_path, "nyu40")
+    run = SegmentationRun(config, forty, forty[:4], tmp_path, "nyu40")
     before = run.network.auxiliary_score.weight.clone()
     result = run.fit()
     assert not torch.equal(before, run.network.auxiliary_score.weight)
@@ -95,7 +100,7 @@ def test_a_second_head_is_trained_and_validated(tiny_set: list[RgbdSample], two_
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_two_batches_of_four_make_the_step_of_one_of_eight(
-    tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path, batch_norm: bool
+    tiny_config: SegmentationConfig, tiny_set: list[RgbdSample], tmp_path: Path, batch_norm: bool
 ) -> None:
     """Where samples do not see each other: without BatchNorm, or with it as in evaluation."""
     config = replace(
@@ -128,7 +133,7 @@ def without_batch_norm(module: nn.Module) -> None:
 
 
 def test_batches_that_make_no_whole_step_are_left_out(
-    tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path
+    tiny_config: SegmentationConfig, tiny_set: list[RgbdSample], tmp_path: Path
 ) -> None:
     config = replace(tiny_config, batch=3, accumulate=2, epochs=2)
     run = start(config, tiny_set, tmp_path)
@@ -139,7 +144,9 @@ def test_batches_that_make_no_whole_step_are_left_out(
         start(config, tiny_set[:5], tmp_path / "few")
 
 
-def test_frozen_stages_stay_as_they_start(two_heads: Config, tiny_set: list[RgbdSample], tmp_path: Path) -> None:
+def test_frozen_stages_stay_as_they_start(
+    two_heads: SegmentationConfig, tiny_set: list[RgbdSample], tmp_path: Path
+) -> None:
     config = replace(two_heads, auxiliary_label_set="", frozen_stages=2, epochs=1)
     run = start(config, tiny_set[:4], tmp_path)
     before = {name: tensor.clone() for name, tensor in run.network.state_dict().items()}
@@ -149,14 +156,16 @@ def test_frozen_stages_stay_as_they_start(two_heads: Config, tiny_set: list[Rgbd
     assert changed and not [name for name in changed if name.startswith(frozen)]
 
 
-def test_another_run_in_the_folder_is_one_line(tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path) -> None:
+def test_another_run_in_the_folder_is_one_line(
+    tiny_config: SegmentationConfig, tiny_set: list[RgbdSample], tmp_path: Path
+) -> None:
     start(tiny_config, tiny_set, tmp_path)
     with pytest.raises(TrainingError, match="was started with another config: batch was 4, is 2"):
         start(replace(tiny_config, batch=2), tiny_set, tmp_path)
 
 
 def test_a_warm_up_that_is_all_there_is_is_said(
-    tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tiny_config: SegmentationConfig, tiny_set: list[RgbdSample], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     start(replace(tiny_config, warmup_steps=11), tiny_set, tmp_path / "short")
     assert not caplog.records
@@ -165,7 +174,7 @@ def test_a_warm_up_that_is_all_there_is_is_said(
 
 
 def test_what_changes_the_optimizer_is_named_on_the_way_on(
-    two_heads: Config, tiny_set: list[RgbdSample], tmp_path: Path
+    two_heads: SegmentationConfig, tiny_set: list[RgbdSample], tmp_path: Path
 ) -> None:
     config = replace(two_heads, auxiliary_label_set="", epochs=1, init=str(tmp_path / "earlier.pt"))
     torch.save(build(replace(config, init=""), 13).state_dict(), config.init)
@@ -182,7 +191,7 @@ def test_what_changes_the_optimizer_is_named_on_the_way_on(
 
 @pytest.mark.parametrize("content", [b"torn", {"network": {}}, {}, [1]])
 def test_a_damaged_checkpoint_is_one_line(
-    tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path, content: bytes | object
+    tiny_config: SegmentationConfig, tiny_set: list[RgbdSample], tmp_path: Path, content: bytes | object
 ) -> None:
     start(tiny_config, tiny_set, tmp_path)
     path = tmp_path / "checkpoint.pt"
@@ -194,7 +203,7 @@ def test_a_damaged_checkpoint_is_one_line(
 
 @pytest.mark.parametrize(("broken", "what"), [("forward", "loss"), ("backward", "gradient")])
 def test_a_loss_that_is_no_number_ends_the_run_as_it_was(
-    tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path, broken: str, what: str
+    tiny_config: SegmentationConfig, tiny_set: list[RgbdSample], tmp_path: Path, broken: str, what: str
 ) -> None:
     run = start(replace(tiny_config, epochs=1), tiny_set, tmp_path, save_every=0)
     cut_at(run, 2)
@@ -212,9 +221,11 @@ def test_a_loss_that_is_no_number_ends_the_run_as_it_was(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == saved
 
 
-def test_validation_without_labels_is_one_line(tiny_config: Config, tiny_set: list[RgbdSample], tmp_path: Path) -> None:
+def test_validation_without_labels_is_one_line(
+    tiny_config: SegmentationConfig, tiny_set: list[RgbdSample], tmp_path: Path
+) -> None:
     void = [replace(sample, label=sample.label * 0 + 255) for sample in tiny_set[:4]]
-    run = Run(replace(tiny_config, epochs=1), tiny_set, void, tmp_path, "nyu13")
+    run = SegmentationRun(replace(tiny_config, epochs=1), tiny_set, void, tmp_path, "nyu13")
     with pytest.raises(TrainingError, match="no pixel of the validation samples is in a class of nyu13"):
         run.fit()
 
@@ -239,12 +250,12 @@ def test_curves_are_drawn_or_their_lack_is_said_once(
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "matplotlib.figure", None)
         with caplog.at_level(logging.WARNING):
-            records.draw_curves(tmp_path)
-            records.draw_curves(tmp_path)
+            records.draw_curves(tmp_path, SegmentationConfig.curves)
+            records.draw_curves(tmp_path, SegmentationConfig.curves)
     assert [r.message for r in caplog.records if "matplotlib" in r.message] == [
         "no curves.png: matplotlib is not installed (pip install 'scene_understanding[view]')"
     ]
     assert not (tmp_path / "curves.png").exists()
     pytest.importorskip("matplotlib")
-    records.draw_curves(tmp_path)
+    records.draw_curves(tmp_path, SegmentationConfig.curves)
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

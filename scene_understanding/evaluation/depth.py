@@ -1,0 +1,128 @@
+"""How near and how fast a network for depth comes to the depth of a dataset; `docs/evaluation.md` says how."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scene_understanding.datasets.rgbd import RgbdSample
+from scene_understanding.evaluation.depth_metrics import depth_errors, eigen_crop
+from scene_understanding.evaluation.segmentation import KEPT, WARM_UP, EvaluationError
+from scene_understanding.evaluation.uncertainty import Uncertainty, judge_uncertainty
+from scene_understanding.perception.depth_estimator import DepthEstimate, DepthEstimator
+
+SMALLEST, LARGEST = 1e-3, 10.0
+"""Metres between which depth counts."""
+
+PIXELS = 2000
+"""Of each image, drawn at random, by which its uncertainty is judged."""
+
+
+class TimedEstimator(DepthEstimator):
+    """Adds up what its network takes.
+
+    Attributes:
+        seconds: in the network since it was last set.
+    """
+
+    seconds = 0.0
+
+    def infer(self, inputs: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
+        started = time.perf_counter()
+        outputs = super().infer(inputs)
+        self.seconds += time.perf_counter() - started
+        return outputs
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """One image and what the network made of it; `errors` as `depth_errors` names them."""
+
+    sample: RgbdSample
+    estimate: DepthEstimate
+    errors: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Attributes:
+    errors: of every image, by name of the image.
+    network_ms, total_ms: (N,) milliseconds in the network, and with preparing and resizing.
+    uncertainty: None with one pass.
+    worst: the images with the largest `rel`, worst first.
+    """
+
+    errors: dict[str, dict[str, float]]
+    network_ms: NDArray[np.float64]
+    total_ms: NDArray[np.float64]
+    uncertainty: Uncertainty | None
+    worst: tuple[Judged, ...]
+
+
+def evaluate(
+    estimator: TimedEstimator,
+    samples: Iterable[RgbdSample],
+    crop: str = "",
+    flip: bool = False,
+    largest: float = LARGEST,
+) -> Evaluation:
+    """Errors of every image, at the resolution of its depth.
+
+    Args:
+        samples: with depth; reading one is not timed.
+        crop: "eigen" for the part of NYUv2's images that papers compare, "" for all of an image.
+        flip: average with the depth of the mirrored image.
+        largest: metres beyond which truth does not count.
+
+    Raises:
+        EvaluationError: no images, or an image without depth.
+    """
+    errors: dict[str, dict[str, float]] = {}
+    times: list[tuple[float, float]] = []
+    worst: list[Judged] = []
+    pixels: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+    random = np.random.default_rng(0)
+    for sample in samples:
+        if not np.isfinite(sample.depth).any():
+            raise EvaluationError(f"image {sample.name} has no depth, so there is nothing to score against")
+        for _ in range(1 if times else 1 + WARM_UP):
+            estimate, milliseconds = _timed(estimator, sample, flip)
+        times.append(milliseconds)
+        part = eigen_crop(sample.depth.shape) if crop == "eigen" else (slice(None), slice(None))
+        depth, truth = estimate.depth[part], sample.depth[part]
+        found = errors[sample.name] = depth_errors(depth, truth, SMALLEST, largest)
+        if np.isfinite(found["rel"]):
+            worst = sorted([*worst, Judged(sample, estimate, found)], key=lambda j: -j.errors["rel"])[:KEPT]
+        if estimate.std is not None:
+            known = np.flatnonzero((truth > SMALLEST) & (truth < largest))
+            drawn = random.choice(known, min(PIXELS, len(known)), replace=False)
+            pixels.append((np.abs(depth - truth).ravel()[drawn], estimate.std[part].ravel()[drawn]))
+    if not times:
+        raise EvaluationError("the dataset has no images")
+    network_ms, total_ms = np.array(times).T
+    uncertainty = judge_uncertainty(*map(np.concatenate, zip(*pixels, strict=True))) if pixels else None
+    return Evaluation(errors, network_ms, total_ms, uncertainty, tuple(worst))
+
+
+def mirrored_mean(estimator: DepthEstimator, sample: RgbdSample) -> DepthEstimate:
+    """The mean of the depth of an image and of its mirrored one; deviations are averaged likewise."""
+    camera = sample.camera
+    mirrored = replace(camera, cx=camera.width - 1 - camera.cx)
+    one, other = estimator(sample.rgb, camera), estimator(np.ascontiguousarray(sample.rgb[:, ::-1]), mirrored)
+    half = np.float32(0.5)
+    std = None if one.std is None or other.std is None else half * (one.std + other.std[:, ::-1])
+    return DepthEstimate(half * (one.depth + other.depth[:, ::-1]), std)
+
+
+def _timed(estimator: TimedEstimator, sample: RgbdSample, flip: bool) -> tuple[DepthEstimate, tuple[float, float]]:
+    """The estimate, and milliseconds in the network and in all."""
+    estimator.seconds = 0.0
+    started = time.perf_counter()
+    estimate = mirrored_mean(estimator, sample) if flip else estimator(sample.rgb, sample.camera)
+    total = time.perf_counter() - started
+    return estimate, (1e3 * estimator.seconds, 1e3 * total)

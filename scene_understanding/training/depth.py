@@ -1,0 +1,127 @@
+"""Trains a network for depth from one image: `scene-understanding train depth --config CONFIG`.
+
+Losses as in `depth_losses`, pixels of unknown depth ignored; with "lsgan" a conditional patch discriminator learns
+beside the network (Carvalho et al., ICIP 2018, section 3). The loop is that of `run`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from scene_understanding.evaluation.depth_metrics import depth_errors, eigen_crop, mean_errors
+from scene_understanding.models.patch_discriminator import PatchDiscriminator
+from scene_understanding.training import processes
+from scene_understanding.training.config import Config, TrainingError
+from scene_understanding.training.data import TrainingSet, check_data
+from scene_understanding.training.depth_config import DepthConfig
+from scene_understanding.training.depth_data import load_data, tensors
+from scene_understanding.training.depth_losses import ADVERSARIAL, LOSSES, lsgan_discriminator, lsgan_generator
+from scene_understanding.training.networks import build, check_starts
+from scene_understanding.training.run import CHECKPOINT, SAVE_EVERY, Run
+
+ERRORS = ("rel", "log10", "rms", "rmslog", "d1", "d2", "d3")
+
+
+class DepthRun(Run):
+    """A depth training in a folder.
+
+    Args:
+        train, val: sequences of RgbdSample, all of one size.
+        save_every: seconds of training that a kill may cost.
+
+    Raises:
+        TrainingError: the config does not fit the data, or the folder holds a run of another config.
+    """
+
+    config: DepthConfig
+    method = "depth_map"
+
+    def __init__(self, config: DepthConfig, train: Any, val: Any, folder: Path, save_every: float = SAVE_EVERY) -> None:
+        torch.manual_seed(config.seed)
+        config = replace(config, size=config.size or train[0].rgb.shape[:2])
+        if ADVERSARIAL in config.losses and processes.count() > 1:
+            raise TrainingError(f"{ADVERSARIAL} trains in one process only")
+        sets = (
+            TrainingSet(train, config, tensors, config.augmentation_of_samples()),
+            TrainingSet(val, config, tensors),
+        )
+        super().__init__(config, *sets, folder, save_every)
+
+    def build_network(self, started: Config) -> nn.Module:
+        self.discriminator = PatchDiscriminator().to(processes.device())
+        self.discriminator_optimizer = torch.optim.Adam(
+            self.discriminator.parameters(), self.config.discriminator_rate, (0.5, 0.999)
+        )
+        return build(started)
+
+    def parts(self) -> dict[str, Any]:
+        adversaries = ("discriminator", "discriminator_optimizer") if ADVERSARIAL in self.config.losses else ()
+        return {**super().parts(), **{name: getattr(self, name) for name in adversaries}}
+
+    def loss(self, forward: Any, *batch: Tensor) -> Tensor:
+        color, truth = batch
+        with self.autocast():
+            predicted = forward(color).float()
+        truth = F.interpolate(truth, size=predicted.shape[-2:], mode="nearest-exact")
+        known = (truth > self.config.smallest) & (truth < self.config.largest)
+        total = predicted.new_zeros(())
+        for name, weight in self.config.losses.items():
+            if name != ADVERSARIAL:
+                total = total + weight * LOSSES[name](predicted, truth, known)
+        if ADVERSARIAL in self.config.losses:
+            total = total + self.config.losses[ADVERSARIAL] * self._adversarial(color, predicted, truth, known)
+        return total
+
+    def _adversarial(self, color: Tensor, predicted: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+        """Trains the discriminator by a step, then lets it judge what was predicted."""
+        color = F.interpolate(color, size=predicted.shape[-2:], mode="area")
+        whole = torch.where(known, truth, predicted.detach())  # what is unknown must not tell the two apart
+        self.discriminator_optimizer.zero_grad()
+        real, generated = self.discriminator(color, whole), self.discriminator(color, predicted.detach())
+        lsgan_discriminator(real, generated).backward()
+        self.discriminator_optimizer.step()
+        self.discriminator.requires_grad_(False)
+        judged = lsgan_generator(self.discriminator(color, predicted))
+        self.discriminator.requires_grad_(True)
+        return judged
+
+    @torch.no_grad()
+    def judge(self) -> dict[str, Any]:
+        """The means over images of their errors."""
+        self.average.eval()
+        errors = []
+        for color, truth in self.validation:
+            predicted, _ = self.average(color.to(self.device))
+            for image, depth in zip(predicted.cpu().numpy()[:, 0], truth.numpy()[:, 0], strict=True):
+                part = eigen_crop(depth.shape) if self.config.crop == "eigen" else (slice(None), slice(None))
+                errors.append(depth_errors(image[part], depth[part], self.config.smallest, self.config.largest))
+        return mean_errors(errors)
+
+    def columns(self) -> list[str]:
+        return list(ERRORS)
+
+    def row(self, result: dict[str, Any]) -> list[float | None]:
+        return [result[name] for name in ERRORS]
+
+    def line(self, result: dict[str, Any]) -> str:
+        return ", ".join(f"{name} {result[name]:.3f}" for name in ERRORS)
+
+
+def train(config: DepthConfig, out: Path, save_every: float = SAVE_EVERY) -> dict[str, Any]:
+    """Trains the network of a config in the folder `out` and returns the errors of the last validation.
+
+    Raises:
+        TrainingError, DatasetError: it cannot be done as asked.
+    """
+    check_data(config)
+    if not (out / CHECKPOINT).exists():
+        check_starts(config)  # before the data is read, which takes its time
+    with processes.first_goes_first():
+        samples, validation = load_data(config, out)
+    return DepthRun(config, samples, validation, out, save_every).fit()
