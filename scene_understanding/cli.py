@@ -134,7 +134,7 @@ def simulate(
 @app.command()
 def run(
     context: typer.Context,
-    nodes: Annotated[list[str], typer.Argument(metavar="NODE...", help="segmentation, simulator")],
+    nodes: Annotated[list[str], typer.Argument(metavar="NODE...", help="segmentation, depth, simulator")],
     host: Annotated[Host, typer.Option(help="dds needs no ROS 2; ros2 needs a sourced one")] = Host.dds,
     remap: Remap = None,
     param: Param = None,
@@ -169,14 +169,17 @@ def replay(
         typer.Option(help="play at this multiple of its speed (default: as fast as it goes, nothing lost)"),
     ] = None,
     evaluate: Annotated[
-        bool | None, typer.Option("--evaluate/--no-evaluate", help="score (default: if the bag has ground truth)")
+        bool | None, typer.Option("--evaluate/--no-evaluate", help="score (default: if the bag has a reference)")
     ] = None,
     inputs: Annotated[bool, typer.Option("--inputs", help="also write what the nodes listened to")] = False,
     diagnostics: Annotated[bool, typer.Option("--diagnostics", help="also write /diagnostics")] = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Plays a bag through nodes; prints IoU by class where there is ground truth, latency, rate and drops.
+    """Plays a bag through nodes; prints latency, rate, drops, and how well they did where the bag tells it.
+
+    Masks are scored against ground_truth/mask (IoU by class), depth against ground_truth/depth or, where there is none,
+    the measured depth_registered/image_rect.
 
     Example: scene-understanding replay kitchen.mcap -r rgb/image_rect_color:=/camera/color/image_raw --out out.mcap
     """
@@ -226,6 +229,10 @@ def evaluate(
     ] = None,
     views: Annotated[int, typer.Option(min=1, max=5, help="SnapNet-R's viewpoints: the image's own, up to 5")] = 1,
     flip: Annotated[bool, typer.Option("--flip", help="judge every view mirrored too")] = False,
+    passes: Annotated[int, typer.Option(min=1, help="depth: of Monte Carlo dropout, for the uncertainty")] = 1,
+    aperture: Annotated[
+        str | None, typer.Option(help="onera_dfd: f2_8, or f8, on which the twin that learnt from such is scored")
+    ] = None,
     threads: Annotated[int, typer.Option(min=0, help="of the CPU; 0: all cores")] = 0,
     provider: Annotated[Provider, typer.Option(help="of ONNX Runtime")] = Provider.auto,
     limit: Annotated[int | None, typer.Option(min=1, help="only so many images, spread over the split")] = None,
@@ -238,14 +245,15 @@ def evaluate(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Scores a segmentation network on labelled images: accuracy, IoU by class, milliseconds a pair.
+    """Scores a network on images with truth: IoU by class, errors of depth or disparity, milliseconds an image.
 
     Example: scene-understanding evaluate fusenet_nyu13 --data nyuv2:data/nyuv2 --split val --views 5
     """
     from scene_understanding.commands import evaluate as module
+    from scene_understanding.commands.scoring import Wish
 
     with results(as_json) as emit:
-        wish = module.Wish(model, data, split, views, flip, threads, provider.value, limit, out, card, force)
+        wish = Wish(model, data, split, views, flip, passes, aperture, threads, provider.value, limit, out, card, force)
         report = module.evaluate(wish)
         emit(report, module.text(report))
 
@@ -347,7 +355,7 @@ def doctor(as_json: Json = False) -> None:
 
 @app.command()
 def params(
-    node: Annotated[str, typer.Argument(help="segmentation, simulator")],
+    node: Annotated[str, typer.Argument(help="segmentation, depth, simulator")],
     as_yaml: Annotated[bool, typer.Option("--yaml", help="as a ROS 2 parameter file")] = False,
     as_json: Json = False,
 ) -> None:

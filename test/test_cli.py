@@ -121,7 +121,7 @@ def test_every_command_has_help(capfd: pytest.CaptureFixture[str], command: str)
         (["train", "segmentation"], "Missing option '--config'"),
         (
             ["train", "segmentation", "--config", "nothing"],
-            "no training config 'nothing'; shipped are fusenet_embedded13",
+            "no training config 'nothing'; shipped are d3net_dfd, d3net_dfd_embedded, d3net_embedded",
         ),
         (["train", "segmentation", "--config", "fusenet_nyu13"], "give --data nyuv2:PLACE"),
         (["train", "segmentation", "--config", "fusenet_nyu13", "--data", "/x"], "'/x' is not KIND:PLACE"),

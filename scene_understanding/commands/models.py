@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import yaml
@@ -12,7 +13,7 @@ from scene_understanding.inference.store import find, shipped
 
 
 def listing() -> dict[str, Any]:
-    """Name, task, label set, size and mIoU of each shipped model."""
+    """Name, task, label set, size, and mIoU or relative error of each shipped model."""
     return {"models": [_summary(find(name)) for name in shipped()]}
 
 
@@ -23,7 +24,9 @@ def _summary(card: ModelCard) -> dict[str, Any]:
         "label_set": card.label_set,
         "inputs": {name: list(spec.shape) for name, spec in card.inputs.items()},
         "megabytes": card.path.stat().st_size / 1e6,
+        "focal_length": card.focal_length or None,
         "miou": card.metrics.get("val", {}).get("miou"),
+        "rel": card.metrics.get("val", {}).get("rel"),
         "description": card.description,
     }
 
@@ -33,9 +36,10 @@ def listing_text(report: dict[str, Any]) -> str:
     if not report["models"]:
         return "no models are shipped with this version"
     rows = [
-        (m["name"], m["task"], m["label_set"], m["megabytes"], m["miou"], m["description"]) for m in report["models"]
+        (m["name"], m["task"], m["label_set"], m["megabytes"], m["miou"], m["rel"], m["description"])
+        for m in report["models"]
     ]
-    return table(("model", "task", "labels", "MB", "mIoU", "description"), rows)
+    return table(("model", "task", "labels", "MB", "mIoU", "rel", "description"), rows)
 
 
 def show(name: str) -> dict[str, Any]:
@@ -51,6 +55,8 @@ def show(name: str) -> dict[str, Any]:
         "outputs": card.outputs,
         "optional_inputs": card.optional_inputs,
         "unscored": card.unscored,
+        "dropout": card.dropout and asdict(card.dropout),
+        "twins": card.twins,
         "architecture": card.architecture,
         "training": card.training,
         "metrics": card.metrics,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,40 @@ from typing import Any
 from scene_understanding.commands.catalogue import node_type
 from scene_understanding.commands.live import statistics_table
 from scene_understanding.commands.output import CommandError, new_file, table
+from scene_understanding.evaluation.depth_metrics import ERRORS
 from scene_understanding.hosts.bag import BagHost
 from scene_understanding.hosts.bag_reader import BagReader
 from scene_understanding.hosts.names import NO_ARGUMENTS, Remapping, RosArguments
+from scene_understanding.nodes.depth_score import DepthScoreNode
 from scene_understanding.nodes.node import Node
+from scene_understanding.nodes.parameters import from_mapping
 from scene_understanding.nodes.segmentation_score import SegmentationScoreNode
 
-SCORED = "segmentation"
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a node is scored.
+
+    Attributes:
+        node: its name; outputs: what of it the score node hears.
+        score: the node that scores it.
+        truth: topic that the score node takes for the truth.
+        measured: topic that stands in for it where the bag has no truth.
+    """
+
+    node: str
+    outputs: tuple[str, ...]
+    score: type[SegmentationScoreNode] | type[DepthScoreNode]
+    truth: str
+    measured: str = ""
+
+
+SCORINGS = (
+    Scoring("segmentation", ("mask", "label_info"), SegmentationScoreNode, "ground_truth/mask"),
+    Scoring("depth", ("depth",), DepthScoreNode, "ground_truth/depth", "depth_registered/image_rect"),
+)
+MEASURED_SLOP = 0.01
+"""Seconds: a depth camera's stamps are not always those of the colour camera beside it."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +51,7 @@ class Replay:
     """What the user asks for; see the options of the command.
 
     Attributes:
-        evaluate: True: score against the ground truth or fail; None: where the bag has it; False: never.
+        evaluate: True: score or fail; None: where the bag has something to score against; False: never.
     """
 
     bag: Path
@@ -49,11 +76,11 @@ def replay(wish: Replay) -> dict[str, Any]:
     if not wish.nodes:
         raise CommandError("no node is named; nodes are separated by commas")
     out = wish.out and _out(wish)
-    score, arguments = SegmentationScoreNode(), wish.arguments
     nodes: list[type[Node] | Node] = [node_type(name) for name in wish.nodes]
-    if _evaluates(wish):
-        nodes.append(score)
-        arguments = arguments_with_score(wish)
+    references = _references(wish)
+    scores = [_score(scoring, topic, wish) for scoring, topic in references.items()]
+    nodes += scores
+    arguments = arguments_with_scores(wish, references)
     with BagHost(wish.bag.expanduser(), nodes, arguments, rate=wish.rate) as host:
         if out is not None:
             host.record(out, inputs=wish.inputs, diagnostics=wish.diagnostics, overwrite=wish.force)
@@ -72,7 +99,9 @@ def replay(wish: Replay) -> dict[str, Any]:
         "losses": [str(loss) for loss in result.losses],
         "silent": result.silent,
     }
-    return report | (score.summary() if score in nodes else {})
+    for score in scores:
+        report |= score.summary()
+    return report | {f"{scoring.node}_reference": topic for scoring, topic in references.items() if scoring.measured}
 
 
 def _listen_to_all(host: BagHost) -> None:
@@ -91,31 +120,54 @@ def _out(wish: Replay) -> Path:
     return out
 
 
-def _evaluates(wish: Replay) -> bool:
-    """Whether a score node comes along."""
-    if wish.evaluate is not None:
-        if wish.evaluate and SCORED not in wish.nodes:
-            raise CommandError(f"evaluation scores the node '{SCORED}', which is not among the nodes")
-        return wish.evaluate
-    if SCORED not in wish.nodes:
-        return False
-    truth = arguments_with_score(wish).names(SegmentationScoreNode.name).resolve("ground_truth/mask")
+def _references(wish: Replay) -> dict[Scoring, str]:
+    """How nodes are scored, and the absolute name of what each is scored against."""
+    scorings = [scoring for scoring in SCORINGS if scoring.node in wish.nodes]
+    if wish.evaluate and not scorings:
+        scored = ", ".join(scoring.node for scoring in SCORINGS)
+        raise CommandError(f"evaluation scores the nodes {scored}, none of which is among the nodes")
+    if wish.evaluate is False or not scorings:
+        return {}
     with BagReader(wish.bag.expanduser()) as bag:
-        return truth in {topic.name for topic in bag.topics}
+        there = {topic.name for topic in bag.topics}
+    references: dict[Scoring, str] = {}
+    for scoring in scorings:
+        names = _arguments(wish).names(scoring.score.name)
+        candidates = [names.resolve(topic) for topic in (scoring.truth, scoring.measured) if topic]
+        found = [topic for topic in candidates if topic in there]
+        if found or wish.evaluate:
+            references[scoring] = (found or candidates)[0]
+    return references
 
 
-def arguments_with_score(wish: Replay) -> RosArguments:
-    """The user's, so that the score node keeps its own name and hears what the scored node really publishes."""
+def _score(scoring: Scoring, reference: str, wish: Replay) -> SegmentationScoreNode | DepthScoreNode:
+    """The score node with the parameters that the user gave it by its name; those for all nodes are for the others."""
+    names = _arguments(wish).names(scoring.score.name)
+    single = tuple(p for p in wish.arguments.parameters if not isinstance(p, str) and p[0] == names.name)
+    values = RosArguments(parameters=single).parameter_values(names)
+    if scoring.measured and reference == names.resolve(scoring.measured):
+        values.setdefault("slop", MEASURED_SLOP)
+    return scoring.score(from_mapping(scoring.score.parameters_type, values))
+
+
+def _arguments(wish: Replay) -> RosArguments:
+    """The user's, so that score nodes keep their own names."""
     rules: list[Remapping] = []
     for rule in wish.arguments.remappings:
         everybody = rule.source == "__node" and rule.node is None
         rules += [replace(rule, node=node_type(name).name) for name in wish.nodes] if everybody else [rule]
-    arguments = replace(wish.arguments, remappings=tuple(rules))
-    scored, score = arguments.names(SCORED), arguments.names(SegmentationScoreNode.name)
-    heard = [
-        Remapping(f"{SCORED}/{topic}", scored.resolve(f"~/{topic}"), score.name) for topic in ("mask", "label_info")
-    ]
-    return replace(arguments, remappings=(*heard, *rules))
+    return replace(wish.arguments, remappings=tuple(rules))
+
+
+def arguments_with_scores(wish: Replay, references: Mapping[Scoring, str]) -> RosArguments:
+    """The user's, so that score nodes hear what the scored nodes really publish, and what they are scored against."""
+    arguments = _arguments(wish)
+    heard: list[Remapping] = []
+    for scoring, topic in references.items():
+        scored, score = arguments.names(scoring.node), arguments.names(scoring.score.name)
+        heard += [Remapping(f"{scoring.node}/{o}", scored.resolve(f"~/{o}"), score.name) for o in scoring.outputs]
+        heard.append(Remapping(scoring.truth, topic, score.name))
+    return replace(arguments, remappings=(*heard, *arguments.remappings))
 
 
 def text(report: dict[str, Any]) -> str:
@@ -123,6 +175,8 @@ def text(report: dict[str, Any]) -> str:
     parts = [statistics_table(report["nodes"])]
     if "miou" in report:
         parts.append(iou_table(report))
+    if "rel" in report:
+        parts.append(error_table(report))
     parts += [f"{name} did nothing: {' '.join(reasons)}" for name, reasons in report["silent"].items()]
     parts += [f"lost: {loss}" for loss in report["losses"]]
     if report["out"]:
@@ -139,3 +193,10 @@ def iou_table(report: dict[str, Any]) -> str:
         ("overall accuracy", report["oa"]),
     ]
     return f"{table(('class', 'IoU'), rows)}\n({report['masks']} masks)"
+
+
+def error_table(report: dict[str, Any]) -> str:
+    """The errors of depth, a column each, and what they were taken against."""
+    against = f"against {report['depth_reference']} up to {report['largest']:g} m"
+    line = f"({report['images']} images {against}; of each whole image, then averaged over images)"
+    return f"{table(ERRORS, [[report[name] for name in ERRORS]])}\n{line}"

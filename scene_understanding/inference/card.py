@@ -34,8 +34,24 @@ class InputSpec:
 
 
 @dataclass(frozen=True)
+class DropoutSpec:
+    """What a network for Monte Carlo dropout takes as its input `dropout`, (passes, channels) float32 factors.
+
+    Attributes:
+        channels: how many channels each pass can switch off.
+        rate: share of them that is off: a factor is 0 with this probability, else 1 / (1 - rate).
+    """
+
+    channels: int
+    rate: float
+
+
+@dataclass(frozen=True)
 class ModelCard:
-    """Attributes as in `docs/models.md`; `folder` is where the card was read."""
+    """Attributes as in `docs/models.md`; `folder` is where the card was read.
+
+    `label_set` is empty and `focal_length` is 0 where the task has none; `dropout` is None without that input.
+    """
 
     name: str
     task: str
@@ -43,13 +59,16 @@ class ModelCard:
     sha256: str
     inputs: dict[str, InputSpec]
     outputs: dict[str, tuple[int, ...]]
-    label_set: str
+    label_set: str = ""
+    focal_length: float = 0.0
+    dropout: DropoutSpec | None = None
     optional_inputs: tuple[str, ...] = ()
     unscored: tuple[int, ...] = ()
     description: str = ""
     architecture: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    twins: dict[str, str] = field(default_factory=dict)
     attribution: tuple[str, ...] = ()
     folder: Path = Path()
 
@@ -95,21 +114,24 @@ def record_metrics(card: ModelCard, name: str, figures: Mapping[str, Any]) -> No
     part.replace(path)
 
 
-LISTS, MAPPINGS = ("optional_inputs", "unscored", "attribution"), ("architecture", "training", "metrics")
+LISTS, MAPPINGS = ("optional_inputs", "unscored", "attribution"), ("architecture", "training", "metrics", "twins")
+NEEDED = {"name", "task", "file", "sha256", "inputs", "outputs"}
+NEEDED_BY_TASK = {"segmentation": {"label_set"}, "depth": {"focal_length"}}
 
 
 def _card(content: Any, path: Path) -> ModelCard:
     if not isinstance(content, dict):
         raise ModelError(f"{path} is not a mapping of model keys")
     known = {f.name for f in fields(ModelCard)} - {"folder"}
-    needed = {"name", "task", "file", "sha256", "inputs", "outputs", "label_set"}
-    if missing := needed - content.keys():
+    if missing := NEEDED - content.keys():
         raise ModelError(f"{path} lacks {', '.join(sorted(missing))}")
     if unknown := content.keys() - known:
         raise ModelError(f"{path} has unknown keys {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
     for key in ("name", "task", "file", "sha256", "label_set"):
-        if not isinstance(content[key], str):
+        if not isinstance(content.get(key, ""), str):
             raise ModelError(f"{path}: {key} is {content[key]!r}; expected text")
+    if missing := {key for key in NEEDED_BY_TASK.get(content["task"], ()) if content.get(key, "") == ""}:
+        raise ModelError(f"{path} lacks {', '.join(sorted(missing))}, which {content['task']} needs")
     try:
         inputs = {
             name: InputSpec(*(tuple(spec[key]) for key in ("shape", "mean", "std", "channels")))
@@ -121,8 +143,11 @@ def _card(content: Any, path: Path) -> ModelCard:
             f"{path}: inputs need shape, mean, std and channels, outputs a shape each ({error})"
         ) from error
     values = {**content, "inputs": inputs, "outputs": outputs, "folder": path.parent}
-    if content["label_set"].endswith((".yaml", ".yml")):
+    if content.get("label_set", "").endswith((".yaml", ".yml")):
         values["label_set"] = str(path.parent / content["label_set"])
+    if "focal_length" in content:
+        values["focal_length"] = _focal_length(content["focal_length"], path)
+    values["dropout"] = _dropout(content["dropout"], path) if "dropout" in content else None
     for keys, kind, what in ((LISTS, list, "a list"), (MAPPINGS, dict, "a mapping")):
         for key in keys:
             values[key] = content.get(key) or kind()
@@ -133,9 +158,33 @@ def _card(content: Any, path: Path) -> ModelCard:
         raise ModelError(f"{path}: metrics holds a mapping of figures for each evaluation, such as val")
     if not all(isinstance(class_id, int) for class_id in values["unscored"]):
         raise ModelError(f"{path}: unscored is {list(values['unscored'])}; expected class ids")
+    if not all(isinstance(text, str) for twin in values["twins"].items() for text in twin):
+        raise ModelError(f"{path}: twins is {values['twins']}; expected names of models, such as f8: d3net_dfd_f8")
     for name, spec in inputs.items():
         _check_input(name, spec, path)
     return ModelCard(**values)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _focal_length(value: Any, path: Path) -> float:
+    if not _number(value) or value <= 0:
+        raise ModelError(f"{path}: focal_length is {value!r}; expected pixels above 0, at the size of the input")
+    return float(value)
+
+
+def _dropout(value: Any, path: Path) -> DropoutSpec:
+    keys = {f.name for f in fields(DropoutSpec)}
+    if not isinstance(value, dict) or value.keys() != keys:
+        raise ModelError(f"{path}: dropout is {value!r}; expected a mapping of channels and rate")
+    channels, rate = value["channels"], value["rate"]
+    if not isinstance(channels, int) or not channels > 0 or not _number(rate) or not 0 < rate < 1:
+        raise ModelError(
+            f"{path}: dropout has channels {channels!r} and rate {rate!r}; expected a count and a share between 0 and 1"
+        )
+    return DropoutSpec(channels, float(rate))
 
 
 def _check_input(name: str, spec: InputSpec, path: Path) -> None:
@@ -147,5 +196,5 @@ def _check_input(name: str, spec: InputSpec, path: Path) -> None:
             "expected N, C, H, W and C of each"
         )
     numbers = (*spec.mean, *spec.std)
-    if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers) or min(spec.std) <= 0:
+    if not all(_number(n) for n in numbers) or min(spec.std) <= 0:
         raise ModelError(f"{path}: mean and std of input '{name}' must be numbers, std above 0")

@@ -63,18 +63,29 @@ class OnnxRuntimeNetwork:
         return self._session.get_inputs()[0].type.removeprefix("tensor(").removesuffix(")")
 
     def _check_shapes(self) -> None:
+        inputs: dict[str, tuple[int | None, ...]] = {name: tuple(spec.shape) for name, spec in self.card.inputs.items()}
+        if self.card.dropout is not None:
+            inputs["dropout"] = (None, self.card.dropout.channels)
         for kind, found, expected in (
-            ("input", self._session.get_inputs(), {n: s.shape for n, s in self.card.inputs.items()}),
+            ("input", self._session.get_inputs(), inputs),
             ("output", self._session.get_outputs(), self.card.outputs),
         ):
-            shapes = {tensor.name: tuple(tensor.shape) for tensor in found}
+            # ONNX Runtime has a name, or None, where an axis can have any length.
+            shapes = {tensor.name: tuple(n if isinstance(n, int) else None for n in tensor.shape) for tensor in found}
             for name, shape in expected.items():
                 if name not in shapes:
                     raise ModelError(f"{self.card.path} has no {kind} '{name}'; it has {', '.join(shapes)}")
-                if shapes[name] != tuple(shape):
+                if not _fits(shapes[name], tuple(shape)):
                     raise ModelError(
                         f"{self.card.path}: {kind} '{name}' is {shapes[name]}, the card says {tuple(shape)}"
                     )
+            if kind == "input" and (unnamed := shapes.keys() - expected.keys()):
+                raise ModelError(f"{self.card.path} needs {', '.join(sorted(unnamed))}, which the card does not name")
+
+
+def _fits(found: tuple[int | None, ...], expected: tuple[int | None, ...]) -> bool:
+    """Whether a tensor can have the expected shape; None is any length, which only an axis of any length can have."""
+    return len(found) == len(expected) and all(n is None or n == m for n, m in zip(found, expected, strict=True))
 
 
 def _first_line(error: Exception) -> str:

@@ -14,10 +14,8 @@ from scene_understanding.geometry.point_cloud import PointCloud
 from scene_understanding.inference.card import ModelError
 from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
 from scene_understanding.inference.store import find
-from scene_understanding.messages.camera_info import camera_info_to_camera
-from scene_understanding.messages.compressed_image import color_from_compressed_image, depth_from_compressed_image
 from scene_understanding.messages.header import copy_header
-from scene_understanding.messages.image import array_to_image, color_from_image, depth_from_image
+from scene_understanding.messages.image import array_to_image
 from scene_understanding.messages.label_info import label_set_to_label_info
 from scene_understanding.messages.point_cloud import cloud_to_point_cloud2
 from scene_understanding.nodes.node import (
@@ -25,15 +23,14 @@ from scene_understanding.nodes.node import (
     ConfigurationError,
     Context,
     Input,
-    InputError,
     Node,
     Output,
     Synchronised,
 )
 from scene_understanding.nodes.parameters import parameter
+from scene_understanding.nodes.rgbd import CAMERA_INFO, IMAGE, TRANSPORTS, Calibration, RgbdImages
 from scene_understanding.perception.segmenter import Segmentation, Segmenter
 
-IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 DEFAULT_MODEL = "fusenet_embedded13"
 
 
@@ -46,7 +43,7 @@ class Parameters:
     threads: int = parameter(0, "threads of the network on the CPU; 0: as many as cores", bounds=(0, 256))
     use_depth: bool = parameter(True, "subscribe to depth; only off for models that work with colour alone")
     image_transport: str = parameter(
-        "raw", "compressed: topics end in /compressed and /compressedDepth", choices=("raw", "compressed")
+        "raw", "compressed: topics end in /compressed and /compressedDepth", choices=TRANSPORTS
     )
     rectified: bool = parameter(True, "images are rectified (camera_info P); off: raw images (camera_info K and D)")
     slop: float = parameter(
@@ -80,21 +77,16 @@ class SegmentationNode(Node):
         needs_depth = "depth" in self._card.inputs and "depth" not in self._card.optional_inputs
         if needs_depth and not self.parameters.use_depth:
             raise ConfigurationError(f"use_depth is off, but model '{self._card.name}' needs depth")
-        self.inputs = self._declared_inputs()
+        self._images = RgbdImages(self.parameters.image_transport)
+        self._calibration = Calibration(self.parameters.rectified)
+        self.inputs = self._declared_inputs(needs_depth)
         self._announced = False
-        self._calibration: tuple[bytes, NDArray[np.float32]] | None = None
 
-    def _declared_inputs(self) -> tuple[Input | Synchronised, ...]:
-        compressed = self.parameters.image_transport == "compressed"
-        kind = COMPRESSED if compressed else IMAGE
-        color = Input("color", "rgb/image_rect_color" + "/compressed" * compressed, kind)
-        optional = "depth" not in self._card.inputs or "depth" in self._card.optional_inputs
-        depth_topic = "depth_registered/image_rect" + "/compressedDepth" * compressed
-        depth = Input("depth", depth_topic, kind, required=not optional)
-        camera_info = Input("camera_info", "rgb/camera_info", "sensor_msgs/msg/CameraInfo", latched=True)
+    def _declared_inputs(self, needs_depth: bool) -> tuple[Input | Synchronised, ...]:
+        color, depth = self._images.color_input(), self._images.depth_input(required=needs_depth)
         if self.parameters.use_depth:
-            return Synchronised((color, depth), self.parameters.slop), camera_info
-        return color, camera_info
+            return Synchronised((color, depth), self.parameters.slop), CAMERA_INFO
+        return color, CAMERA_INFO
 
     def configure(self, context: Context) -> None:
         try:
@@ -137,17 +129,8 @@ class SegmentationNode(Node):
         self._announced = False
 
     def _decode(self, messages: Mapping[str, Any]) -> tuple[NDArray[np.uint8], NDArray[np.float32] | None]:
-        compressed = self.parameters.image_transport == "compressed"
-        color = (color_from_compressed_image if compressed else color_from_image)(messages["color"])
-        if "depth" not in messages:
-            return color, None
-        depth = (depth_from_compressed_image if compressed else depth_from_image)(messages["depth"])
-        if depth.shape != color.shape[:2]:
-            raise InputError(
-                f"depth is {depth.shape[1]}x{depth.shape[0]}, colour {color.shape[1]}x{color.shape[0]}; "
-                "depth must be registered to the colour image (depth_image_proc register)"
-            )
-        return color, depth
+        color = self._images.color(messages["color"])
+        return color, self._images.depth(messages["depth"], color.shape) if "depth" in messages else None
 
     def _thresholded(self, segmentation: Segmentation) -> Segmentation:
         if self.parameters.min_confidence == 0:
@@ -182,34 +165,11 @@ class SegmentationNode(Node):
     def _cloud(
         self, camera_info: Any, color: NDArray[np.uint8], depth: NDArray[np.float32], segmentation: Segmentation
     ) -> PointCloud:
-        return PointCloud(
-            self._rays(camera_info, depth.shape) * depth[..., None], color, segmentation.label.astype(np.uint16),
-            segmentation.confidence * np.float32(1 / 255),
-        )  # fmt: skip
-
-    def _rays(self, camera_info: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """(H, W, 3) float32 directions with z = 1 of the pixels; computed anew only when the calibration changes."""
-        key = calibration_key(camera_info)
-        if self._calibration is None or self._calibration[0] != key:
-            camera = camera_info_to_camera(camera_info)
-            rays = camera.rectified.rays if self.parameters.rectified else camera.raw_rays
-            self._calibration = key, rays
-        rays = self._calibration[1]
-        if rays.shape[:2] != shape:
-            size = f"{shape[1]}x{shape[0]}"
-            raise InputError(f"images are {size}, camera_info is of {rays.shape[1]}x{rays.shape[0]}")
-        return rays
+        xyz = self._calibration.rays(camera_info, depth.shape) * depth[..., None]
+        label, confidence = segmentation.label.astype(np.uint16), segmentation.confidence * np.float32(1 / 255)
+        return PointCloud(xyz, color, label, confidence)
 
     def _overlay(self, color: NDArray[np.uint8], segmentation: Segmentation) -> NDArray[np.uint8]:
         opacity = self.parameters.overlay_opacity
         classes = self._segmenter.labels.colorize(segmentation.label)
         return cv2.addWeighted(color, 1 - opacity, classes, opacity, 0)  # type: ignore[return-value]
-
-
-def calibration_key(camera_info: Any) -> bytes:
-    """Equal for two CameraInfo messages that differ in nothing but their headers."""
-    roi = camera_info.roi
-    size = (camera_info.width, camera_info.height, camera_info.binning_x, camera_info.binning_y)
-    region = (roi.x_offset, roi.y_offset, roi.width, roi.height)
-    arrays = (camera_info.d, camera_info.k, camera_info.r, camera_info.p)
-    return repr((size, region, camera_info.distortion_model)).encode() + b"".join(a.tobytes() for a in arrays)

@@ -18,7 +18,9 @@ import yaml
 from numpy.typing import NDArray
 
 from scene_understanding.cli import main
-from scene_understanding.commands.evaluate import Wish, card_entry, default_split, text
+from scene_understanding.commands.evaluate import text
+from scene_understanding.commands.evaluate_segmentation import ON_CARD
+from scene_understanding.commands.scoring import Wish, card_entry, default_split
 from scene_understanding.inference.store import find
 
 SIZE = (24, 32)
@@ -167,11 +169,11 @@ def test_a_card_names_the_processor_and_no_path_of_this_machine() -> None:
     report: dict[str, Any] = dict.fromkeys(("oa", "ma", "miou", "ms", "ms_p95", "ms_total"), 0.123456)
     report |= {"iou": {"wall": math.pi}, "images": 9, "views": 1, "flip": False, "scored": 1, "threads": 2,
                "hardware": "a CPU, 2 cores", "provider": "cpu", "model": "m", "split": "/home/me/mine.txt"}  # fmt: skip
-    entry = card_entry(Wish("m", "nyuv2:/home/me/nyu", "/home/me/mine.txt"), report)
+    entry = card_entry(Wish("m", "nyuv2:/home/me/nyu", "/home/me/mine.txt"), report, ON_CARD)
     assert entry["hardware"] == "a CPU, 2 cores, 2 threads"
     assert (entry["oa"], entry["iou"]["wall"], entry["split"]) == (0.1235, 3.1416, "mine.txt")
     assert entry["command"] == "scene-understanding evaluate m --data nyuv2:DIR --split mine.txt"
-    assert card_entry(Wish("m", "embedded:5"), {**report, "split": None})["data"] == "embedded:5"
+    assert card_entry(Wish("m", "embedded:5"), {**report, "split": None}, ON_CARD)["data"] == "embedded:5"
 
 
 def test_default_splits(folder: Path) -> None:

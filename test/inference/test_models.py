@@ -1,5 +1,6 @@
 """Model store and ONNX Runtime: what is right runs, what is wrong is one line."""
 
+import hashlib
 import shutil
 
 import numpy as np
@@ -7,7 +8,7 @@ import onnxruntime
 import pytest
 import yaml
 
-from scene_understanding.inference.card import ModelError, read_card
+from scene_understanding.inference.card import DropoutSpec, ModelError, read_card
 from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
 from scene_understanding.inference.store import SHIPPED, find, shipped
 from scene_understanding.perception.segmenter import Segmenter
@@ -33,7 +34,10 @@ def test_shipped_models_are_whole_small_and_say_where_they_came_from(name: str) 
     assert card.path.stat().st_size <= 16_000_000
     assert card.training["command"] and card.training["split"] and card.metrics
     network = OnnxRuntimeNetwork(card, "cpu")
-    outputs = network({n: np.zeros(spec.shape, np.float32) for n, spec in card.inputs.items()})
+    inputs = {n: np.zeros(spec.shape, np.float32) for n, spec in card.inputs.items()}
+    if card.dropout:
+        inputs["dropout"] = np.ones((2, card.dropout.channels), np.float32)
+    outputs = network(inputs)
     assert {n: a.shape for n, a in outputs.items()} == card.outputs
 
 
@@ -61,8 +65,6 @@ def test_another_file_than_the_cards(folder) -> None:
 
 def test_a_file_that_is_no_network(folder) -> None:
     (folder / "model.onnx").write_bytes(b"not a network")
-    import hashlib
-
     edit(folder, lambda c: c.update(sha256=hashlib.sha256(b"not a network").hexdigest()))
     with pytest.raises(ModelError, match="cannot be loaded by ONNX Runtime"):
         OnnxRuntimeNetwork(read_card(folder))
@@ -80,6 +82,11 @@ def test_a_file_that_is_no_network(folder) -> None:
         (lambda c: c.update(unscored=40), "unscored is 40; expected a list"),
         (lambda c: c.update(training="long"), "training is 'long'; expected a mapping"),
         (lambda c: c.update(metrics={"miou": 0.5}), "metrics holds a mapping of figures for each evaluation"),
+        (lambda c: c.pop("label_set"), "lacks label_set, which segmentation needs"),
+        (lambda c: c.update(label_set=""), "lacks label_set, which segmentation needs"),
+        (lambda c: c.update(label_set=13), "label_set is 13; expected text"),
+        (lambda c: c.update(twins="f8"), "twins is 'f8'; expected a mapping"),
+        (lambda c: c.update(twins={"f8": 8}), r"twins is \{'f8': 8\}; expected names of models"),
         (lambda c: c["inputs"]["color"].update(mean=[1.0]), r"shape \(1, 3, 240, 320\) and \(1, 3, 3\) means"),
         (lambda c: c["inputs"]["color"].update(std=[1, 1, 0]), "std above 0"),
         (lambda c: c["inputs"]["color"].update(mean=["a", "b", "c"]), "must be numbers"),
@@ -137,3 +144,83 @@ def test_a_network_with_other_labels_than_scores(folder) -> None:
     edit(folder, lambda c: c.update(label_set="camvid11"))
     with pytest.raises(ModelError, match="gives 13 scores, camvid11 has 11 labels"):
         Segmenter(OnnxRuntimeNetwork(read_card(folder), "cpu"))
+
+
+def test_a_depth_card_says_focal_length_dropout_and_twins_and_no_labels(tiny_depth_model) -> None:
+    card = read_card(tiny_depth_model(channels=6, focal_length=312, twins={"f8": "other"}))
+    assert (card.task, card.label_set, card.focal_length, card.twins) == ("depth", "", 312.0, {"f8": "other"})
+    assert card.dropout == DropoutSpec(6, 0.5)
+    assert read_card(tiny_depth_model(channels=0)).dropout is None
+
+
+def test_what_a_segmentation_card_does_not_say() -> None:
+    card = find(MODEL)
+    assert (card.focal_length, card.dropout, card.twins) == (0.0, None, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda c: c.pop("focal_length"), "lacks focal_length, which depth needs"),
+        (lambda c: c.update(focal_length=None), "focal_length is None; expected pixels above 0, at the size of the"),
+        (lambda c: c.update(focal_length=0), "focal_length is 0; expected pixels above 0"),
+        (lambda c: c.update(focal_length=float("nan")), "focal_length is nan; expected pixels above 0"),
+        (lambda c: c.update(focal_length="300 px"), "focal_length is '300 px'; expected pixels"),
+        (lambda c: c.update(focal_length=True), "focal_length is True; expected pixels"),
+        (lambda c: c.update(dropout=0.2), "dropout is 0.2; expected a mapping of channels and rate"),
+        (lambda c: c.update(dropout=None), "dropout is None; expected a mapping of channels and rate"),
+        (lambda c: c["dropout"].pop("rate"), "expected a mapping of channels and rate"),
+        (lambda c: c["dropout"].update(rate=1), "channels 4 and rate 1; expected a count and a share between 0 and 1"),
+        (lambda c: c["dropout"].update(channels=0.5), "channels 0.5 and rate 0.5; expected a count"),
+        (lambda c: c["dropout"].update(channels=0), "channels 0 and rate 0.5; expected a count"),
+    ],
+)
+def test_a_wrong_depth_card_is_one_line(tiny_depth_model, change, says: str) -> None:
+    folder = tiny_depth_model()
+    edit(folder, change)
+    with pytest.raises(ModelError, match=says) as error:
+        read_card(folder)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda c: c.pop("dropout"), "needs dropout, which the card does not name"),
+        (lambda c: c["dropout"].update(channels=9), r"input 'dropout' is \(None, 4\), the card says \(None, 9\)"),
+    ],
+)
+def test_a_network_of_another_dropout_than_its_card(tiny_depth_model, change, says: str) -> None:
+    folder = tiny_depth_model()
+    edit(folder, change)
+    with pytest.raises(ModelError, match=says):
+        OnnxRuntimeNetwork(read_card(folder), "cpu")
+
+
+def test_an_axis_of_any_length_can_have_that_of_the_card_and_dropout_must_be_one(tiny_depth_model) -> None:
+    """PyTorch exports outputs without their sizes where an input has an axis of any length."""
+    import onnx
+
+    def rewrite(change) -> None:
+        network = onnx.load(folder / "model.onnx")
+        change(network.graph)
+        onnx.save(network, folder / "model.onnx")
+        digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+        edit(folder, lambda card: card.update(sha256=digest))
+
+    folder = tiny_depth_model()
+    for i in (1, 2, 3):
+        rewrite(lambda graph, i=i: setattr(graph.output[0].type.tensor_type.shape.dim[i], "dim_param", f"n{i}"))
+    outputs = OnnxRuntimeNetwork(read_card(folder), "cpu")(
+        {"color": np.zeros((1, 3, 6, 8), np.float32), "dropout": np.ones((5, 4), np.float32)}
+    )
+    assert outputs["depth"].shape == (1, 1, 6, 8)
+    rewrite(lambda graph: setattr(graph.input[1].type.tensor_type.shape.dim[0], "dim_value", 2))
+    with pytest.raises(ModelError, match=r"input 'dropout' is \(2, 4\), the card says \(None, 4\)"):
+        OnnxRuntimeNetwork(read_card(folder), "cpu")
+
+
+def test_a_card_with_dropout_of_a_network_without(tiny_depth_model) -> None:
+    folder = tiny_depth_model(channels=0, dropout={"channels": 4, "rate": 0.5})
+    with pytest.raises(ModelError, match="has no input 'dropout'; it has color"):
+        OnnxRuntimeNetwork(read_card(folder), "cpu")

@@ -1,0 +1,124 @@
+"""`evaluate` of a segmentation network on a labelled dataset; how often it is right, and what it takes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scene_understanding.commands.output import CommandError, plain, table
+from scene_understanding.commands.scoring import REPORT, Wish, cores, default_split, hardware, only_for, spread
+from scene_understanding.datasets.folder import FolderDataset
+from scene_understanding.datasets.open import open_dataset, split_spec
+from scene_understanding.datasets.rgbd import RgbdDataset
+from scene_understanding.evaluation import segmentation
+from scene_understanding.evaluation.pictures import write_confusion, write_judged
+from scene_understanding.evaluation.segmentation import Evaluation, TimedSegmenter
+from scene_understanding.evaluation.segmentation_metrics import class_accuracy, summary
+from scene_understanding.inference.card import ModelCard
+from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
+from scene_understanding.labels import LabelSet
+
+PER_CLASS, CONFUSION, FAILURES = "per_class.csv", "confusion.png", "failures"
+BY_CLASS = ("iou", "accuracy", "share")
+ON_CARD = ("images", "views", "flip", "oa", "ma", "miou", "iou", "scored", "ms", "ms_p95", "ms_total", "hardware")
+
+
+def evaluate(wish: Wish, card: ModelCard, out: Path | None) -> dict[str, Any]:
+    """Scores the network and writes to `out`; the report.
+
+    Raises:
+        CommandError, DatasetError, EvaluationError, ModelError: the wish cannot be met.
+    """
+    only_for(wish, "segmentation", passes=1)
+    threads = wish.threads or cores()
+    segmenter = TimedSegmenter(OnnxRuntimeNetwork(card, wish.provider, threads))
+    split = wish.split or default_split(wish.data)
+    dataset = open_dataset(wish.data, split, card.label_set)
+    _check_camera(wish, dataset)
+    samples = spread(dataset, wish.limit, wish.data)
+    done = segmentation.evaluate(segmenter, samples, wish.views, wish.flip, card.unscored)
+    report = {
+        **figures(done),
+        "ms": float(np.median(done.network_ms)),
+        "ms_p95": float(np.percentile(done.network_ms, 95)),
+        "ms_total": float(np.median(done.total_ms)),
+        "images": len(done.network_ms),
+        "scored": len(done.classes),
+        "unscored": [segmenter.labels.name_of(class_id) for class_id in card.unscored],
+        "model": card.name,
+        "data": wish.data,
+        "split": split,
+        "views": wish.views,
+        "flip": wish.flip,
+        "threads": threads,
+        "provider": segmenter.network.provider,
+        "hardware": hardware(),
+        "out": out and str(out),
+    }
+    if out:
+        _write(out, done, report, segmenter.labels)
+    return report
+
+
+def figures(done: Evaluation) -> dict[str, Any]:
+    """`oa`, `ma`, `miou`; by class `iou`, `accuracy` and `share` of the scored pixels, None if the truth has none."""
+    pixels = done.confusion.sum(axis=1)
+    share = pixels / max(pixels.sum(), 1)
+    accuracy = class_accuracy(done.confusion)
+    by_class = {
+        key: {name: float(v) if n else None for name, v, n in zip(done.classes.names, values, pixels, strict=True)}
+        for key, values in (("accuracy", accuracy), ("share", share))
+    }
+    return {**summary(done.confusion, done.classes.names), **by_class}
+
+
+def _check_camera(wish: Wish, dataset: RgbdDataset) -> None:
+    """Raises CommandError where other views would be rendered with a camera that is merely assumed."""
+    if wish.views == 1 or not isinstance(dataset, FolderDataset):
+        return
+    if dataset.camera is None and not (dataset.folder / "camera").is_dir():
+        raise CommandError(f"{wish.data} has no camera.yaml; {wish.views} views need it, one view does not")
+
+
+def _write(out: Path, done: Evaluation, report: Mapping[str, Any], labels: LabelSet) -> None:
+    """report.json, per_class.csv, confusion.png, failures/."""
+    confusion = {"classes": [*done.classes.names, "none"], "rows": "true", "counts": done.confusion.tolist()}
+    worst = [{"image": judged.sample.name, "oa": judged.accuracy} for judged in done.worst]
+    (out / REPORT).write_text(json.dumps(plain({**report, "worst": worst, "confusion": confusion}), indent=1), "utf-8")
+    with open(out / PER_CLASS, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["class", *BY_CLASS])
+        writer.writerows([name, *(report[key][name] for key in BY_CLASS)] for name in done.classes.names)
+    kind, _ = split_spec(report["data"])
+    what = f"{report['model']} on {report['images']} images of {kind} {report['split'] or ''}"
+    title = f"{what.rstrip()}: mIoU {100 * report['miou']:.1f} %"
+    write_confusion(done, title, out / CONFUSION)
+    (out / FAILURES).mkdir(exist_ok=True)
+    for old in (out / FAILURES).glob("[0-9][0-9]_*.png"):
+        old.unlink()
+    for rank, judged in enumerate(done.worst, start=1):
+        write_judged(judged, done.classes, labels, out / FAILURES / f"{rank:02d}_{judged.sample.name}.png")
+
+
+def text(report: Mapping[str, Any]) -> str:
+    """For people: figures by class, their means, and times."""
+    rows = [(name, *(report[key][name] for key in BY_CLASS)) for name in report["iou"]]
+    split = f", {report['split']}" if report["split"] else ""
+    views = f"{report['views']} views" if report["views"] > 1 else "one view"
+    lines = [
+        f"{report['model']} on {report['data']}{split}: {report['images']} images, {views}"
+        + (", mirrored too" if report["flip"] else ""),
+        table(("class", "IoU", "accuracy", "share"), rows),
+        f"mean of {sum(value is not None for value in report['iou'].values())} classes: IoU {report['miou']:.3f}, "
+        f"accuracy {report['ma']:.3f}; overall accuracy {report['oa']:.3f}",
+        f"an image takes {report['ms']:.1f} ms in the network (p95 {report['ms_p95']:.1f}), "
+        f"{report['ms_total']:.1f} ms in all; {report['provider']}, {report['threads']} threads, {report['hardware']}",
+    ]
+    if report["unscored"]:
+        lines.insert(2, f"not scored, for lack of training pixels: {', '.join(report['unscored'])}")
+    return "\n\n".join(lines) + (f"\n\nresults in {report['out']}" if report["out"] else "")
