@@ -3,10 +3,11 @@
 #   PIP_ARGS=...          more arguments for pip, as: --extra-index-url https://download.pytorch.org/whl/cpu
 #   ARGS=...              more arguments for demo, test, bench or ablation
 #   DATA=...              ablation, train: the folder of NYUv2
+#   DFD=... KITTI=...     train: the folders of onera_dfd and kitti_stereo; without them their networks are left out
 #   START=... PROCESSES=N train: ImageNet weights; so many GPUs (docs/training.md)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format bench ablation train clean
+.PHONY: help setup demo test test-slow lint format bench ablation train train-depth train-defocus train-stereo clean
 
 BIN := .venv/bin
 export PYTHON PIP_ARGS
@@ -41,12 +42,13 @@ bench: setup
 ablation: setup
 	$(if $(DATA),,$(error make ablation needs DATA=folder of NYUv2))
 	$(BIN)/python bench/ablation_nyu.py --data nyuv2:$(DATA) $(ARGS)
+	$(BIN)/python bench/ablation_depth.py --data nyuv2:$(DATA)
 
 START ?= weights/mobilenet_v2.safetensors
 CLI := $(if $(PROCESSES),$(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m scene_understanding.cli,$(BIN)/scene-understanding)
 EXPORT := $(BIN)/scene-understanding export --force
 
-train: setup
+train: setup $(if $(DATA),train-depth) $(if $(DFD),train-defocus) $(if $(KITTI),train-stereo)
 	$(if $(DATA),,$(error make train needs DATA=folder of NYUv2))
 	$(CLI) train segmentation --config fusenet_embedded13 --start $(START)
 	$(CLI) train segmentation --config fusenet_embedded13_tour
@@ -54,6 +56,27 @@ train: setup
 	$(EXPORT) runs/fusenet_embedded13_tour fusenet_embedded13
 	$(EXPORT) runs/fusenet_nyu13 fusenet_nyu13 --int16
 	$(EXPORT) runs/fusenet_nyu13 fusenet_nyu40 --head auxiliary --output-stride 2 --int16
+
+train-depth: setup
+	$(if $(DATA),,$(error make train-depth needs DATA=folder of NYUv2))
+	$(CLI) train depth --config d3net_embedded --start $(START)
+	$(CLI) train depth --config d3net_nyu --data nyuv2:$(DATA) --start $(START)
+	$(EXPORT) runs/d3net_nyu d3net_nyu --int16
+
+# At f/2.8, and the twin at f/8 that is trained alike.
+train-defocus: setup
+	$(if $(DFD),,$(error make train-defocus needs DFD=folder of onera_dfd))
+	$(CLI) train depth --config d3net_dfd_embedded --start $(START)
+	$(CLI) train depth --config d3net_dfd --data onera_dfd:$(DFD)
+	$(CLI) train depth --config d3net_dfd_embedded --data embedded_defocus_f8 --start $(START) --out runs/d3net_dfd_f8_embedded
+	$(CLI) train depth --config d3net_dfd --data onera_dfd_f8:$(DFD) --init runs/d3net_dfd_f8_embedded/best.pt --out runs/d3net_dfd_f8
+	$(EXPORT) runs/d3net_dfd d3net_dfd --int16 --twin f8=d3net_dfd_f8
+	$(EXPORT) runs/d3net_dfd_f8 d3net_dfd_f8 --int16
+
+train-stereo: setup
+	$(if $(KITTI),,$(error make train-stereo needs KITTI=folder of kitti_stereo))
+	$(CLI) train stereo --config monodepth_kitti --data kitti_stereo:$(KITTI)
+	$(EXPORT) runs/monodepth_kitti monodepth_kitti --int16
 
 clean:
 	rm -rf .venv build install log dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

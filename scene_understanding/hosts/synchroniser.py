@@ -13,13 +13,13 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-ALIVE_NS = 1_000_000_000  # an optional input that is silent for longer is not waited for
+ALIVE_NS = 1_500_000_000  # an optional input that is silent for longer is not waited for; recordings of 1 Hz exist
 
 
 class Synchroniser(Generic[T]):
     """Collects items of several named inputs into sets whose stamps lie within `slop_ns` of each other.
 
-    An optional input is waited for while it is alive: while its newest stamp is less than a second older than the
+    An optional input is waited for while it is alive: while its newest stamp is less than 1.5 s older than the
     item that would complete the set. Else the set is made without it.
 
     Not thread-safe: the runner holds its lock around every call.

@@ -53,7 +53,7 @@ class Input:
 class Synchronised:
     """Inputs whose header stamps must match: exactly (slop 0) or within `slop` seconds. Triggers as one set.
 
-    An input that is not required is waited for only while it is alive: heard of within the last second of stamps.
+    An input that is not required is waited for only while it is alive: heard of within the last 1.5 s of stamps.
     """
 
     inputs: tuple[Input, ...]
