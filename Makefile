@@ -7,7 +7,7 @@
 #   START=... PROCESSES=N train: ImageNet weights; so many GPUs (docs/training.md)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format bench ablation train train-depth train-defocus train-stereo clean
+.PHONY: help setup demo test test-slow lint format bench ablation train needs-data train-depth train-defocus train-stereo clean
 
 BIN := .venv/bin
 export PYTHON PIP_ARGS
@@ -48,8 +48,7 @@ START ?= weights/mobilenet_v2.safetensors
 CLI := $(if $(PROCESSES),$(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m scene_understanding.cli,$(BIN)/scene-understanding)
 EXPORT := $(BIN)/scene-understanding export --force
 
-train: setup $(if $(DATA),train-depth) $(if $(DFD),train-defocus) $(if $(KITTI),train-stereo)
-	$(if $(DATA),,$(error make train needs DATA=folder of NYUv2))
+train: needs-data setup $(if $(DATA),train-depth) $(if $(DFD),train-defocus) $(if $(KITTI),train-stereo)
 	$(CLI) train segmentation --config fusenet_embedded13 --start $(START)
 	$(CLI) train segmentation --config fusenet_embedded13_tour
 	$(CLI) train segmentation --config fusenet_nyu13 --data nyuv2:$(DATA) --start $(START)
@@ -57,11 +56,14 @@ train: setup $(if $(DATA),train-depth) $(if $(DFD),train-defocus) $(if $(KITTI),
 	$(EXPORT) runs/fusenet_nyu13 fusenet_nyu13 --int16
 	$(EXPORT) runs/fusenet_nyu13 fusenet_nyu40 --head auxiliary --output-stride 2 --int16
 
-train-depth: setup
-	$(if $(DATA),,$(error make train-depth needs DATA=folder of NYUv2))
+needs-data:
+	$(if $(DATA),,$(error trainings need DATA=folder of NYUv2))
+
+train-depth: needs-data setup
 	$(CLI) train depth --config d3net_embedded --start $(START)
 	$(CLI) train depth --config d3net_nyu --data nyuv2:$(DATA) --start $(START)
-	$(EXPORT) runs/d3net_nyu d3net_nyu --int16
+	$(CLI) train depth --config d3net_nyu_whole --data nyuv2:$(DATA)
+	$(EXPORT) runs/d3net_nyu_whole d3net_nyu --int16
 
 # At f/2.8, and the twin at f/8 that is trained alike.
 train-defocus: setup

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -162,18 +163,23 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     wanted = list(filter(None, rows.split(",")))
+
+    @cache
+    def samples(split: str) -> InMemory:
+        return InMemory(open_dataset(data, split), SIZE, without_label)
+
     with one_line():
         if unknown := set(wanted) - {row.name for row in ROWS}:
             raise TrainingError(f"no row '{min(unknown)}'; there are {', '.join(row.name for row in ROWS)}")
+        chosen = [row for row in ROWS if not wanted or row.name in wanted]
+        configs = [(row, config_of(row, steps, str(start), str(init))) for row in chosen]
         between_markers(docs.read_text("utf-8"), "")
-        for row in ROWS:
-            if wanted and row.name not in wanted:
-                continue
-            config, folder = config_of(row, steps, str(start), str(init)), runs / row.name
+        for row, config in configs:
+            folder = runs / row.name
             if (folder / "result.json").exists():
                 write_config(config, folder)  # refuses another one
                 continue
-            train, val = (InMemory(open_dataset(data, s), SIZE, without_label) for s in (config.train, config.val))
+            train, val = (samples(split) for split in (config.train, config.val))
             print(f"{row.name}: {row.title}", flush=True)
             run = DepthRun(config, train, val, folder)
             result = {"images": len(train), "steps": run.steps, **run.fit(), "seconds": round(run.seconds)}

@@ -27,8 +27,8 @@ from scene_understanding.datasets.rgbd import DatasetError, RgbdSample
 from scene_understanding.evaluation.segmentation_metrics import confusion_matrix, summary
 from scene_understanding.geometry import Pose
 from scene_understanding.geometry.views import IMAGE_UP, SNAPNET_R_ANGLES, median_depth, random_viewpoint
+from scene_understanding.perception.inputs import color_input, depth_input
 from scene_understanding.perception.rgbd_surface import fill_holes, render_view
-from scene_understanding.perception.segmenter import color_input, depth_input
 from scene_understanding.perception.snapnet_r import vote
 from scene_understanding.training.augment import Augmentation
 from scene_understanding.training.config import TrainingError

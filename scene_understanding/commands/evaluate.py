@@ -27,7 +27,6 @@ def evaluate(wish: Wish) -> dict[str, Any]:
         raise CommandError(f"model '{card.name}' is for {card.task}; only {', '.join(TASKS)} can be evaluated")
     module = _module(card.task)
     report: dict[str, Any] = module.evaluate(wish, card, outputs(wish, card))
-    report["task"] = card.task
     if wish.card:
         record_metrics(card, wish.card, card_entry(wish, report, module.ON_CARD))
     return report

@@ -8,17 +8,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from scene_understanding.commands.output import plain, table
-from scene_understanding.commands.scoring import REPORT, Wish, cores, default_split, hardware, only_for, spread
+from scene_understanding.commands.scoring import (
+    REPORT,
+    Wish,
+    circumstances,
+    cores,
+    default_split,
+    only_for,
+    spread,
+    times,
+)
+from scene_understanding.datasets.folder import check_camera
 from scene_understanding.datasets.open import open_dataset, split_spec
 from scene_understanding.evaluation import depth
-from scene_understanding.evaluation.depth import Evaluation, TimedEstimator
+from scene_understanding.evaluation.depth import Evaluation
 from scene_understanding.evaluation.depth_metrics import ERRORS, mean_errors
 from scene_understanding.evaluation.depth_pictures import write_errors, write_uncertainty
+from scene_understanding.evaluation.timing import TimedNetwork
 from scene_understanding.inference.card import ModelCard
-from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
 
 CROPPED = ("nyuv2", "nyuv2_mat")
 """Kinds of datasets of which a part of each image is compared."""
@@ -38,31 +46,22 @@ def evaluate(wish: Wish, card: ModelCard, out: Path | None) -> dict[str, Any]:
     """
     only_for(wish, "depth", views=1)
     threads = wish.threads or cores()
-    estimator = TimedEstimator(OnnxRuntimeNetwork(card, wish.provider, threads), wish.passes)
+    network = TimedNetwork(card, wish.provider, threads)
     split = wish.split or default_split(wish.data)
     kind, _ = split_spec(wish.data)
     crop = "eigen" if kind in CROPPED else ""
-    samples = spread(open_dataset(wish.data, split), wish.limit, wish.data)
-    done = depth.evaluate(estimator, samples, crop, wish.flip)
+    dataset = open_dataset(wish.data, split)
+    check_camera(dataset)
+    done = depth.evaluate(network, spread(dataset, wish.limit, wish.data), wish.passes, crop, wish.flip)
     report = {
         **mean_errors(list(done.errors.values())),
         **uncertainty_figures(done),
-        "ms": float(np.median(done.network_ms)),
-        "ms_p95": float(np.percentile(done.network_ms, 95)),
-        "ms_total": float(np.median(done.total_ms)),
-        "images": len(done.network_ms),
+        **times(done.network_ms, done.total_ms),
         "crop": crop or "none",
         "averaging": "per image",
         "largest": depth.LARGEST,
-        "model": card.name,
-        "data": wish.data,
-        "split": split,
+        **circumstances(wish, network, split, threads, out),
         "passes": wish.passes,
-        "flip": wish.flip,
-        "threads": threads,
-        "provider": estimator.network.provider,
-        "hardware": hardware(),
-        "out": out and str(out),
     }
     if out:
         _write(out, done, report)

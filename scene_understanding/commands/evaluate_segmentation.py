@@ -8,20 +8,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from scene_understanding.commands.output import CommandError, plain, table
-from scene_understanding.commands.scoring import REPORT, Wish, cores, default_split, hardware, only_for, spread
+from scene_understanding.commands.scoring import (
+    REPORT,
+    Wish,
+    circumstances,
+    cores,
+    default_split,
+    only_for,
+    spread,
+    times,
+)
 from scene_understanding.datasets.folder import FolderDataset
 from scene_understanding.datasets.open import open_dataset, split_spec
 from scene_understanding.datasets.rgbd import RgbdDataset
 from scene_understanding.evaluation import segmentation
 from scene_understanding.evaluation.pictures import write_confusion, write_judged
-from scene_understanding.evaluation.segmentation import Evaluation, TimedSegmenter
+from scene_understanding.evaluation.segmentation import Evaluation
 from scene_understanding.evaluation.segmentation_metrics import class_accuracy, summary
+from scene_understanding.evaluation.timing import TimedNetwork
 from scene_understanding.inference.card import ModelCard
-from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
-from scene_understanding.labels import LabelSet
+from scene_understanding.labels import LabelSet, load_label_set
 
 PER_CLASS, CONFUSION, FAILURES = "per_class.csv", "confusion.png", "failures"
 BY_CLASS = ("iou", "accuracy", "share")
@@ -36,32 +43,23 @@ def evaluate(wish: Wish, card: ModelCard, out: Path | None) -> dict[str, Any]:
     """
     only_for(wish, "segmentation", passes=1)
     threads = wish.threads or cores()
-    segmenter = TimedSegmenter(OnnxRuntimeNetwork(card, wish.provider, threads))
+    network = TimedNetwork(card, wish.provider, threads)
     split = wish.split or default_split(wish.data)
     dataset = open_dataset(wish.data, split, card.label_set)
     _check_camera(wish, dataset)
     samples = spread(dataset, wish.limit, wish.data)
-    done = segmentation.evaluate(segmenter, samples, wish.views, wish.flip, card.unscored)
+    done = segmentation.evaluate(network, samples, wish.views, wish.flip, card.unscored)
+    labels = load_label_set(card.label_set)
     report = {
         **figures(done),
-        "ms": float(np.median(done.network_ms)),
-        "ms_p95": float(np.percentile(done.network_ms, 95)),
-        "ms_total": float(np.median(done.total_ms)),
-        "images": len(done.network_ms),
+        **times(done.network_ms, done.total_ms),
         "scored": len(done.classes),
-        "unscored": [segmenter.labels.name_of(class_id) for class_id in card.unscored],
-        "model": card.name,
-        "data": wish.data,
-        "split": split,
+        "unscored": [labels.name_of(class_id) for class_id in card.unscored],
+        **circumstances(wish, network, split, threads, out),
         "views": wish.views,
-        "flip": wish.flip,
-        "threads": threads,
-        "provider": segmenter.network.provider,
-        "hardware": hardware(),
-        "out": out and str(out),
     }
     if out:
-        _write(out, done, report, segmenter.labels)
+        _write(out, done, report, labels)
     return report
 
 
@@ -81,7 +79,7 @@ def _check_camera(wish: Wish, dataset: RgbdDataset) -> None:
     """Raises CommandError where other views would be rendered with a camera that is merely assumed."""
     if wish.views == 1 or not isinstance(dataset, FolderDataset):
         return
-    if dataset.camera is None and not (dataset.folder / "camera").is_dir():
+    if not dataset.has_camera:
         raise CommandError(f"{wish.data} has no camera.yaml; {wish.views} views need it, one view does not")
 
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from scene_understanding.commands.output import plain
-from scene_understanding.commands.scoring import REPORT, Wish, cores, default_split, hardware, only_for, spread
+from scene_understanding.commands.scoring import (
+    REPORT,
+    Wish,
+    circumstances,
+    cores,
+    default_split,
+    only_for,
+    spread,
+    times,
+)
 from scene_understanding.datasets.open import open_stereo
-from scene_understanding.evaluation.stereo import evaluate as judge, post_processed
+from scene_understanding.evaluation import stereo
+from scene_understanding.evaluation.timing import TimedNetwork
 from scene_understanding.inference.card import ModelCard
-from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
-from scene_understanding.perception.segmenter import color_input
 
-ON_CARD = ("images", "flip", "epe", "bad", "known", "ms", "ms_p95", "hardware")
+ON_CARD = ("images", "flip", "epe", "bad", "known", "ms", "ms_p95", "ms_total", "hardware")
 
 
 def evaluate(wish: Wish, card: ModelCard, out: Path | None) -> dict[str, Any]:
@@ -31,37 +34,16 @@ def evaluate(wish: Wish, card: ModelCard, out: Path | None) -> dict[str, Any]:
     """
     only_for(wish, "stereo", views=1, passes=1)
     threads = wish.threads or cores()
-    network = OnnxRuntimeNetwork(card, wish.provider, threads)
-    times: list[float] = []
-
-    def disparity(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(H, W) pixels."""
-        color = color_input(image, card.inputs["color"])
-        started = time.perf_counter()
-        share = network({"color": color})["disparity"][0, 0]
-        times.append(1e3 * (time.perf_counter() - started))
-        height, width = image.shape[:2]
-        whole = cv2.resize(share * np.float32(width), (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(whole, np.float32)
-
+    network = TimedNetwork(card, wish.provider, threads)
     split = wish.split or default_split(wish.data)
-    pairs = open_stereo(wish.data, split)
-    errors = judge(post_processed(disparity) if wish.flip else disparity, spread(pairs, wish.limit, wish.data))
+    pairs = spread(open_stereo(wish.data, split), wish.limit, wish.data)
+    errors, network_ms, total_ms = stereo.evaluate(network, pairs, wish.flip)
     report = {
         **errors,
-        "ms": float(np.median(times)),
-        "ms_p95": float(np.percentile(times, 95)),
-        "images": min(wish.limit or len(pairs), len(pairs)),
+        **times(network_ms, total_ms),
         "reference": "semi-global matching, its valid pixels",
         "averaging": "per image",
-        "model": card.name,
-        "data": wish.data,
-        "split": split,
-        "flip": wish.flip,
-        "threads": threads,
-        "provider": network.provider,
-        "hardware": hardware(),
-        "out": out and str(out),
+        **circumstances(wish, network, split, threads, out),
     }
     if out:
         (out / REPORT).write_text(json.dumps(plain(report), indent=1), "utf-8")

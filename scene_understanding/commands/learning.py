@@ -18,6 +18,8 @@ Data = Annotated[
     str | None, typer.Option("--data", metavar="KIND:PLACE", help="where the data is, as nyuv2:FOLDER, folder:FOLDER")
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="RUN", help="folder of the run (default: runs/CONFIG)")]
+PairsTrain = Annotated[str | None, typer.Option("--train", help="fit or all")]
+PairsVal = Annotated[str | None, typer.Option("--val", help="val or all")]
 Train = Annotated[str | None, typer.Option("--train", help='list to train on, by name or path, or "0-80%"')]
 Val = Annotated[str | None, typer.Option("--val", help="the same to validate on")]
 Epochs = Annotated[int | None, typer.Option("--epochs", help="instead of the config's")]
@@ -51,7 +53,7 @@ def train_depth(
 
 @train_app.command("stereo")
 def train_stereo(
-    config: ConfigName, data: Data = None, out: Out = None, train: Train = None, val: Val = None,
+    config: ConfigName, data: Data = None, out: Out = None, train: PairsTrain = None, val: PairsVal = None,
     epochs: Epochs = None, init: Init = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Trains a network that gives disparity of one image, from stereo pairs without depth.

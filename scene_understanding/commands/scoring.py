@@ -11,11 +11,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from scene_understanding.commands.output import CommandError
 from scene_understanding.datasets.open import split_spec
 from scene_understanding.inference.card import ModelCard
+from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
 from scene_understanding.inference.store import find
 
 COMPARED = {
@@ -95,6 +98,33 @@ def seen_through(wish: Wish) -> Wish:
         raise CommandError(f"model '{card.name}' has no twin that learnt from images of {wish.aperture}")
     twin = str(card.folder.parent / card.twins[wish.aperture])
     return replace(wish, model=twin, data=f"onera_dfd_{wish.aperture}:{place}", aperture=None)
+
+
+def times(network_ms: NDArray[np.float64], total_ms: NDArray[np.float64]) -> dict[str, float]:
+    """`ms`, `ms_p95`, `ms_total`, `images`, of the milliseconds of every image."""
+    return {
+        "ms": float(np.median(network_ms)),
+        "ms_p95": float(np.percentile(network_ms, 95)),
+        "ms_total": float(np.median(total_ms)),
+        "images": len(network_ms),
+    }
+
+
+def circumstances(
+    wish: Wish, network: OnnxRuntimeNetwork, split: str | None, threads: int, out: Path | None
+) -> dict[str, Any]:
+    """What was scored on what, and how."""
+    return {
+        "model": network.card.name,
+        "task": network.card.task,
+        "data": wish.data,
+        "split": split,
+        "flip": wish.flip,
+        "threads": threads,
+        "provider": network.provider,
+        "hardware": hardware(),
+        "out": out and str(out),
+    }
 
 
 def only_for(wish: Wish, task: str, **defaults: object) -> None:

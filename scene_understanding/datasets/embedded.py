@@ -163,7 +163,7 @@ def _render(
     seeds = wanted["seeds"]
     with TemporaryDirectory(prefix="rendering_", dir=folder) as temporary:
         part = Path(temporary)
-        arrays: list[NDArray[Any]] = []
+        arrays: list[Any] = []
         with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
             for i, building in enumerate(tqdm(pool.map(render, seeds), desc="buildings", total=len(seeds))):
                 arrays = arrays or [
@@ -174,7 +174,8 @@ def _render(
                 ]
                 for array, values in zip(arrays, building, strict=True):
                     array[i * len(values) : (i + 1) * len(values)] = values
-        del arrays  # written out with their last reference
+        for array in arrays:
+            array.flush()
         (part / "done.json").write_text(json.dumps(wanted))
         for name in (*files, "done.json"):
             (part / name).replace(folder / name)

@@ -10,7 +10,8 @@
            LIST.txt          names, one a line (optional: train.txt, val.txt, ...)
 
 The images of one name have one size, that of the camera where there is one. Without a camera one of 60 degrees across
-is assumed; that matters only to what moves the camera (augmentation, views, clouds).
+is assumed; that matters to what moves the camera (augmentation, views, clouds), and forbids what takes metres from
+colour (`check_camera`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from scene_understanding.datasets.lists import find_list, read_names
 from scene_understanding.datasets.rgbd import (
     DatasetError,
+    RgbdDataset,
     RgbdSample,
     check_ids,
     existing_folder,
@@ -67,7 +69,8 @@ class FolderDataset:
         self._has_depth = _fits(self.folder / "depth", self._colour)
         self._has_label = _fits(self.folder / "label", self._colour)
         self.camera = read_camera(self.folder / CAMERA) if (self.folder / CAMERA).exists() else None
-        if self.camera is None and not (self.folder / "camera").is_dir():
+        self.has_camera = self.camera is not None or (self.folder / "camera").is_dir()
+        if not self.has_camera:
             log.warning(f"{self.folder} has no {CAMERA}: a camera of 60 degrees across is assumed")
         self._has_pose = (self.folder / "pose").is_dir()
         self.label_set: str | None = None
@@ -117,6 +120,12 @@ class FolderDataset:
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
             raise DatasetError(f"{WHAT}: list {path} names {absent[0]}{more}, not in {self.folder / 'rgb'}")
         return names
+
+
+def check_camera(dataset: RgbdDataset) -> None:
+    """Raises DatasetError where the depth of colour images would rest on a camera that is merely assumed."""
+    if isinstance(dataset, FolderDataset) and not dataset.has_camera:
+        raise DatasetError(f"{dataset.folder} has no {CAMERA}; depth of colour images needs the focal length")
 
 
 def _fits(part: Path, colour: dict[str, Path]) -> bool:

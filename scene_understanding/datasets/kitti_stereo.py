@@ -1,6 +1,6 @@
 """Rectified stereo pairs of KITTI's odometry benchmark (Geiger et al., CVPR 2012), grey, without depth.
 
-    FOLDER/seqN/calib.txt        P0: and P1:, each the 12 numbers of a 3x4 matrix; baseline = -P1[0, 3] / fx
+    FOLDER/seqN/calib.txt        P0 and P1, lines of the 12 numbers of a 3x4 matrix, with "P0:" before them or without
                 left/FRAME.jpg   and right/FRAME.jpg of the same name and size
 
 The lists `fit` and `val` are parts of sequence 1: `val` the last ten frames, `fit` all but those and the two before
@@ -92,14 +92,14 @@ class KittiStereo:
 
 
 def _calibration(path: Path) -> tuple[float, float, float, float, float]:
-    """fx, fy, cx, cy in pixels and the baseline in metres."""
+    """fx, fy, cx, cy in pixels and the baseline in metres, -P1[0, 3] / fx."""
     try:
-        rows = dict(line.split(":", 1) for line in path.read_text("utf-8").splitlines() if ":" in line)
-        first, second = (np.array(rows[key].split(), np.float64).reshape(3, 4) for key in ("P0", "P1"))
+        lines = [line.rpartition(":")[2].split() for line in path.read_text("utf-8").splitlines() if line.strip()]
+        first, second = np.array(lines[:2], np.float64).reshape(2, 3, 4)
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror}") from error
-    except (KeyError, ValueError) as error:
-        raise DatasetError(f"{path} does not hold P0: and P1: of 12 numbers each ({error})") from error
+    except ValueError as error:
+        raise DatasetError(f"{path} does not begin with P0 and P1, lines of 12 numbers each ({error})") from error
     baseline = -second[0, 3] / second[0, 0]
     if not baseline > 0:
         raise DatasetError(f"{path}: the baseline is {baseline:g} m; the right camera must be to the right")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scene_understanding.datasets.rgbd import RgbdSample
 from scene_understanding.evaluation.depth_metrics import depth_errors, eigen_crop
-from scene_understanding.evaluation.segmentation import KEPT, WARM_UP, EvaluationError
+from scene_understanding.evaluation.timing import KEPT, EvaluationError, TimedNetwork, timed
 from scene_understanding.evaluation.uncertainty import Uncertainty, judge_uncertainty
 from scene_understanding.perception.depth_estimator import DepthEstimate, DepthEstimator
 
@@ -21,22 +20,6 @@ SMALLEST, LARGEST = 1e-3, 10.0
 
 PIXELS = 2000
 """Of each image, drawn at random, by which its uncertainty is judged."""
-
-
-class TimedEstimator(DepthEstimator):
-    """Adds up what its network takes.
-
-    Attributes:
-        seconds: in the network since it was last set.
-    """
-
-    seconds = 0.0
-
-    def infer(self, inputs: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
-        started = time.perf_counter()
-        outputs = super().infer(inputs)
-        self.seconds += time.perf_counter() - started
-        return outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +48,9 @@ class Evaluation:
 
 
 def evaluate(
-    estimator: TimedEstimator,
+    network: TimedNetwork,
     samples: Iterable[RgbdSample],
+    passes: int = 1,
     crop: str = "",
     flip: bool = False,
     largest: float = LARGEST,
@@ -75,13 +59,16 @@ def evaluate(
 
     Args:
         samples: with depth; reading one is not timed.
+        passes: of Monte Carlo dropout.
         crop: "eigen" for the part of NYUv2's images that papers compare, "" for all of an image.
         flip: average with the depth of the mirrored image.
         largest: metres beyond which truth does not count.
 
     Raises:
-        EvaluationError: no images, or an image without depth.
+        EvaluationError: no images, an image without depth, or none with depth in the range that counts.
     """
+    estimator = DepthEstimator(network, passes)
+    look = partial(mirrored_mean, estimator) if flip else lambda sample: estimator(sample.rgb, sample.camera)
     errors: dict[str, dict[str, float]] = {}
     times: list[tuple[float, float]] = []
     worst: list[Judged] = []
@@ -90,8 +77,7 @@ def evaluate(
     for sample in samples:
         if not np.isfinite(sample.depth).any():
             raise EvaluationError(f"image {sample.name} has no depth, so there is nothing to score against")
-        for _ in range(1 if times else 1 + WARM_UP):
-            estimate, milliseconds = _timed(estimator, sample, flip)
+        estimate, milliseconds = timed(network, partial(look, sample), not times)
         times.append(milliseconds)
         part = eigen_crop(sample.depth.shape) if crop == "eigen" else (slice(None), slice(None))
         depth, truth = estimate.depth[part], sample.depth[part]
@@ -101,9 +87,12 @@ def evaluate(
         if estimate.std is not None:
             known = np.flatnonzero((truth > SMALLEST) & (truth < largest))
             drawn = random.choice(known, min(PIXELS, len(known)), replace=False)
-            pixels.append((np.abs(depth - truth).ravel()[drawn], estimate.std[part].ravel()[drawn]))
+            error = np.abs(depth.clip(SMALLEST, largest) - truth)
+            pixels.append((error.ravel()[drawn], estimate.std[part].ravel()[drawn]))
     if not times:
         raise EvaluationError("the dataset has no images")
+    if not worst:
+        raise EvaluationError(f"no image has depth of {SMALLEST:g} to {largest:g} m, which is what counts")
     network_ms, total_ms = np.array(times).T
     uncertainty = judge_uncertainty(*map(np.concatenate, zip(*pixels, strict=True))) if pixels else None
     return Evaluation(errors, network_ms, total_ms, uncertainty, tuple(worst))
@@ -117,12 +106,3 @@ def mirrored_mean(estimator: DepthEstimator, sample: RgbdSample) -> DepthEstimat
     half = np.float32(0.5)
     std = None if one.std is None or other.std is None else half * (one.std + other.std[:, ::-1])
     return DepthEstimate(half * (one.depth + other.depth[:, ::-1]), std)
-
-
-def _timed(estimator: TimedEstimator, sample: RgbdSample, flip: bool) -> tuple[DepthEstimate, tuple[float, float]]:
-    """The estimate, and milliseconds in the network and in all."""
-    estimator.seconds = 0.0
-    started = time.perf_counter()
-    estimate = mirrored_mean(estimator, sample) if flip else estimator(sample.rgb, sample.camera)
-    total = time.perf_counter() - started
-    return estimate, (1e3 * estimator.seconds, 1e3 * total)

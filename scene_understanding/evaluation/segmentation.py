@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scene_understanding.datasets.rgbd import RgbdSample
 from scene_understanding.evaluation.segmentation_metrics import confusion_matrix, overall_accuracy
+from scene_understanding.evaluation.timing import KEPT, EvaluationError, TimedNetwork, timed
 from scene_understanding.geometry.views import IMAGE_UP
 from scene_understanding.labels import LabelSet
 from scene_understanding.perception.segmenter import Segmenter
 from scene_understanding.perception.snapnet_r import SnapNetR
-
-WARM_UP = 3
-"""Pairs that run before the clock counts: the first calls of a network allocate its memory."""
-
-KEPT = 10
-"""So many of the worst images."""
-
-
-class EvaluationError(ValueError):
-    """A network that cannot be scored on a dataset; one line for the user."""
-
-
-class TimedSegmenter(Segmenter):
-    """Adds up what its network takes.
-
-    Attributes:
-        seconds: in the network since it was last set.
-    """
-
-    seconds = 0.0
-
-    def scores(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        started = time.perf_counter()
-        scores = super().scores(inputs)
-        self.seconds += time.perf_counter() - started
-        return scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +65,7 @@ def scored_classes(labels: LabelSet, unscored: Collection[int]) -> LabelSet:
 
 
 def evaluate(
-    segmenter: TimedSegmenter,
+    network: TimedNetwork,
     samples: Iterable[RgbdSample],
     views: int = 1,
     flip: bool = False,
@@ -99,13 +74,14 @@ def evaluate(
     """Labels every image and counts its pixels, at the resolution of its labels.
 
     Args:
-        samples: with labels in the segmenter's label set; reading one is not timed.
+        samples: with labels in the label set of the network; reading one is not timed.
         views, flip: as in `SnapNetR`; upwards is that of the sample's pose where it has one.
         unscored: class ids whose pixels do not count, as void does not; where they are predicted that is wrong.
 
     Raises:
         EvaluationError: no images, an image without labels or needed depth, or wrong unscored ids.
     """
+    segmenter = Segmenter(network)
     classes = scored_classes(segmenter.labels, unscored)
     column = np.full(256, len(classes), np.uint8)
     column[list(classes.ids)] = np.arange(len(classes))
@@ -115,8 +91,9 @@ def evaluate(
     worst: list[Judged] = []
     for sample in samples:
         truth = _checked_label(sample, segmenter, views)
-        for _ in range(1 if times else 1 + WARM_UP):
-            label, milliseconds = _timed(look, segmenter, sample)
+        up = IMAGE_UP if sample.map_from_camera is None else sample.map_from_camera.rotation[2]
+        found, milliseconds = timed(network, partial(look, sample.rgb, sample.depth, sample.camera, up), not times)
+        label = found.label
         times.append(milliseconds)
         counts = confusion_matrix(column[truth], column[label], len(classes))
         confusion += counts
@@ -138,15 +115,3 @@ def _checked_label(sample: RgbdSample, segmenter: Segmenter, views: int) -> NDAr
         if views > 1:
             raise EvaluationError(f"image {sample.name} has no depth, which {views} views need; one view does not")
     return sample.label
-
-
-def _timed(
-    look: SnapNetR, segmenter: TimedSegmenter, sample: RgbdSample
-) -> tuple[NDArray[np.uint8], tuple[float, float]]:
-    """Label image (H, W), and milliseconds in the network and in all."""
-    up = IMAGE_UP if sample.map_from_camera is None else sample.map_from_camera.rotation[2]
-    segmenter.seconds = 0.0
-    started = time.perf_counter()
-    label = look(sample.rgb, sample.depth, sample.camera, up).label
-    total = time.perf_counter() - started
-    return label, (1e3 * segmenter.seconds, 1e3 * total)

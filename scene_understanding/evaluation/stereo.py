@@ -4,12 +4,15 @@ Matching and Mutual Information, PAMI 2008, as OpenCV has it)."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from scene_understanding.datasets.kitti_stereo import StereoSample
+from scene_understanding.evaluation.timing import EvaluationError, TimedNetwork, timed
+from scene_understanding.perception.inputs import color_input
 
 DISPARITIES, BLOCK = 128, 5
 AGREEMENT = 1.0
@@ -54,14 +57,45 @@ def disparity_errors(predicted: NDArray[np.float32], reference: NDArray[np.float
     return {"epe": float(error.mean()), "bad": bad, "good": 1 - bad}
 
 
-def evaluate(predictor: Predictor, samples: Iterable[StereoSample]) -> dict[str, float]:
-    """`disparity_errors` against the matcher, averaged over pairs; `known` is the share of pixels that it knows."""
-    rows = []
+def in_pixels(disparity: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Disparity (h, w), a share of the width, as pixels of an image of `shape` (H, W)."""
+    pixels = disparity * np.float32(shape[1])
+    return np.asarray(cv2.resize(pixels, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def evaluate(
+    network: TimedNetwork, samples: Iterable[StereoSample], flip: bool = False
+) -> tuple[dict[str, float], NDArray[np.float64], NDArray[np.float64]]:
+    """`disparity_errors` against the matcher, averaged over pairs, and milliseconds of each in the network and in all.
+
+    `known` is the share of pixels that the matcher knows; pairs in which it knows none do not count.
+
+    Args:
+        flip: post-processed as in the paper.
+
+    Raises:
+        EvaluationError: no pairs, or none in which the matcher finds anything.
+    """
+    spec = network.card.inputs["color"]
+
+    def own(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return in_pixels(network({"color": color_input(image, spec)})["disparity"][0, 0], image.shape[:2])
+
+    predictor = post_processed(own) if flip else own
+    rows: list[dict[str, float]] = []
+    times: list[tuple[float, float]] = []
     for sample in samples:
+        disparity, milliseconds = timed(network, partial(predictor, sample.left), not times)
+        times.append(milliseconds)
         reference = matched(sample)
-        known = float(np.isfinite(reference).mean())
-        rows.append({**disparity_errors(predictor(sample.left), reference), "known": known})
-    return {key: float(np.nanmean([row[key] for row in rows])) for key in rows[0]} if rows else {}
+        rows.append({**disparity_errors(disparity, reference), "known": float(np.isfinite(reference).mean())})
+    if not times:
+        raise EvaluationError("the dataset has no pairs")
+    counted = [row for row in rows if row["known"]]
+    if not counted:
+        raise EvaluationError("the matcher finds nothing in any pair; are left and right exchanged?")
+    network_ms, total_ms = np.array(times).T
+    return {key: float(np.mean([row[key] for row in counted])) for key in counted[0]}, network_ms, total_ms
 
 
 def post_processed(predictor: Predictor) -> Predictor:

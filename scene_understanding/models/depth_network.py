@@ -9,12 +9,13 @@ once, and the decoder for all passes together.
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from scene_understanding.models.encoder import Encoder
 
 START_DEPTH = 2.5
 """Metres that an untrained network says, about the mean of a room."""
@@ -23,12 +24,13 @@ START_DEPTH = 2.5
 class DepthNetwork(nn.Module):
     """Depth of a colour image.
 
-    Takes color (N, 3, H, W) float32, normalised, of any size. Subclasses set `decoder`.
+    Takes color (N, 3, H, W) float32, normalised, of any size. Subclasses set `color`, the encoder, and `decoder`.
 
     Args:
         dropout: share of the channels of the decoder's first two blocks that are off in training.
     """
 
+    color: Encoder
     decoder: DepthDecoder
 
     def __init__(self, dropout: float) -> None:
@@ -37,9 +39,13 @@ class DepthNetwork(nn.Module):
             raise ValueError(f"dropout is {dropout}; it must be at least 0 and below 1")
         self.dropout = dropout
 
-    @abstractmethod
     def encode(self, color: Tensor) -> list[Tensor]:
         """Maps at strides 2, 4, 8, 16 and 32."""
+        maps, x = [], color
+        for i in range(len(self.color.channels)):
+            x = self.color.stage(i, x)
+            maps.append(x)
+        return maps
 
     def forward(self, color: Tensor, dropout: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Depth (N, 1, H, W) and its standard deviation, metres.
@@ -59,6 +65,14 @@ class DepthNetwork(nn.Module):
         if dropout is None and self.training and self.dropout:
             dropout = self.draw(len(color), color)
         return self.decoder(self.encode(color), color.shape[-2:], dropout)
+
+    def first_stages(self, stages: int) -> list[nn.Module]:
+        """The modules of the encoder's first stages, for a training that leaves them as they are."""
+        return self.color.first_stages(stages)
+
+    def load_imagenet(self, weights: dict[str, Tensor]) -> None:
+        """Starts the encoder from ImageNet weights in torchvision's layout."""
+        self.color.load_imagenet(weights)
 
     @property
     def dropout_channels(self) -> int:

@@ -6,8 +6,6 @@ asked for, and the depth of half size upsampled: that block would be a third of 
 
 from __future__ import annotations
 
-from torch import Tensor, nn
-
 from scene_understanding.models.depth_network import DepthDecoder, DepthNetwork
 from scene_understanding.models.mobilenet_v2 import MobileNetV2Stages
 
@@ -25,18 +23,3 @@ class MobileD3Net(DepthNetwork):
         super().__init__(dropout)
         self.color = MobileNetV2Stages(3)
         self.decoder = DepthDecoder(self.color.channels, widths, finest)
-
-    def encode(self, color: Tensor) -> list[Tensor]:
-        maps, x = [], color
-        for i in range(len(self.color.channels)):
-            x = self.color.stage(i, x)
-            maps.append(x)
-        return maps
-
-    def first_stages(self, stages: int) -> list[nn.Module]:
-        """The modules of the encoder's first stages, for a training that leaves them as they are."""
-        return self.color.first_stages(stages)
-
-    def load_imagenet(self, weights: dict[str, Tensor]) -> None:
-        """Starts the encoder from ImageNet weights in torchvision's layout."""
-        self.color.load_imagenet(weights)

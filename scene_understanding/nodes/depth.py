@@ -28,6 +28,7 @@ from scene_understanding.perception.depth_estimator import DepthEstimate, DepthE
 from scene_understanding.perception.measured_depth import ScaleDrift, filled, scale_ratio
 
 DEFAULT_MODEL = "d3net_nyu"
+COMPARED_EVERY_NS = 10**9
 UNUSUAL = 2.0
 """Focal lengths further from the network's than this factor are told: it has learnt nothing like these images."""
 
@@ -60,9 +61,9 @@ class DepthNode(Node):
     """Metres along z for every pixel, in the frame and with the stamp of the colour image.
 
     In /diagnostics: `focal_scale`, the camera's focal length over the network's, by which depth is multiplied; with
-    measured depth `scale_ratio`, the median of measured over predicted depth of the last image, `scale_ratio_median`,
-    its average with the time constant `drift_time`, and `scale_drift`, the one over the other minus 1. They are of
-    images for which somebody wanted depth. There is no `~/depth_filled` without measured depth.
+    measured depth `scale_ratio`, the median of measured over predicted depth of the last image, `scale_ratio_average`,
+    its average with the time constant `drift_time`, and `scale_drift`, the one over the other minus 1; NaN where none
+    came. Where nobody wants depth they are of one image a second. There is no `~/depth_filled` without measured depth.
     """
 
     name = "depth"
@@ -92,6 +93,7 @@ class DepthNode(Node):
             self.outputs = tuple(output for output in self.outputs if output.name != "depth_filled")
         self._estimator: DepthEstimator | None = None
         self._scale = ScaleDrift(self.parameters.drift_time)
+        self._compared_ns = 0
         self._focal_scale = nan
         self._told_of_passes = False
 
@@ -115,13 +117,21 @@ class DepthNode(Node):
 
     def reset(self) -> None:
         self._scale = ScaleDrift(self.parameters.drift_time)
+        self._compared_ns = 0
 
     def process(self, messages: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
         wanted = self._wanted(context)
-        out = self._estimated(messages, wanted, context) if wanted else {}
+        out = self._estimated(messages, wanted, context) if wanted or self._compares(messages) else {}
         if context.wanted("camera_info"):
             out["camera_info"] = replace(messages["camera_info"], header=copy_header(messages["color"].header))
         return out
+
+    def _compares(self, messages: Mapping[str, Any]) -> bool:
+        """Whether the scales are to be compared though nobody wants depth: once a second is enough then."""
+        if "depth" not in messages:
+            return False
+        age = stamp_to_ns(messages["color"].header.stamp) - self._compared_ns
+        return not 0 <= age < COMPARED_EVERY_NS
 
     def _wanted(self, context: Context) -> set[str]:
         """Those of the outputs that need the network and can be made; that depth_std cannot is told once."""
@@ -149,8 +159,10 @@ class DepthNode(Node):
         if measured is not None:
             with context.stage("compare"):
                 whole = self._compared(measured, estimate, messages["color"].header, wanted, context)
-        elif "depth_filled" in wanted:
-            context.warn("depth_filled is wanted, but no measured depth came with the image")
+        elif self.parameters.use_measured_depth:
+            context.report(scale_ratio=nan, scale_drift=nan)
+            if "depth_filled" in wanted:
+                context.warn("depth_filled is wanted, but no measured depth came with the image")
         with context.stage("encode"):
             return self._encode(messages, color, estimate, whole, wanted)
 
@@ -170,10 +182,11 @@ class DepthNode(Node):
         self, measured: NDArray[np.float32], estimate: DepthEstimate, header: Any, wanted: set[str], context: Context
     ) -> NDArray[np.float32] | None:
         """The measured depth, holes filled, if it is wanted; tells the ratio of the scales on the way."""
+        self._compared_ns = stamp_to_ns(header.stamp)
         ratio = scale_ratio(measured, estimate.depth)
         self._scale.update(ratio, stamp_to_ns(header.stamp))
         average, drift = self._scale.average, self._scale.drift
-        context.report(scale_ratio=ratio, scale_ratio_median=average, scale_drift=drift)
+        context.report(scale_ratio=ratio, scale_ratio_average=average, scale_drift=drift)
         if "depth_filled" not in wanted:
             return None
         if isnan(average):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scene_understanding.geometry.camera import PinholeCamera
 from scene_understanding.inference.card import ModelCard, ModelError
 from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
-from scene_understanding.perception.segmenter import color_input
+from scene_understanding.perception.inputs import color_input
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ class Augmentation:
     Attributes:
         flip: whether half of the samples are mirrored.
         scale: the range of the zoom; above 1 crops, below 1 pads with void.
+        shift: how far off the middle the window of zoom and crop may lie, as a share of what they leave; 0 keeps the
+            optical centre in the middle of the image, from which a network may learn how steep a camera looks.
         turn: the camera turns on the spot by up to so many degrees about each of its axes.
         views: share of samples that are seen from a random viewpoint nearby (SnapNet-R's 3D-consistent augmentation in
             its stronger form); needs depth.
@@ -41,6 +43,7 @@ class Augmentation:
 
     flip: bool = True
     scale: tuple[float, float] = (0.8, 1.6)
+    shift: float = 1.0
     turn: float = 0.0
     views: float = 0.0
     crop: tuple[int, int] | None = None
@@ -53,6 +56,7 @@ class Augmentation:
         for name, fits, expected in (
             ("flip", isinstance(self.flip, bool), "true or false"),
             ("scale", _are_numbers(self.scale, 2) and 0 < self.scale[0] <= self.scale[1] <= 10, "[from, to] in 0..10"),
+            ("shift", _are_numbers([self.shift]) and 0 <= self.shift <= 1, "a share in 0..1"),
             ("turn", _are_numbers([self.turn]) and 0 <= self.turn <= 45, "degrees in 0..45"),
             ("views", _are_numbers([self.views]) and 0 <= self.views <= 1, "a share in 0..1"),
             (
@@ -75,7 +79,8 @@ class Augmentation:
             sample = mirrored(sample)
         scale = float(np.exp(rng.uniform(*np.log(self.scale))))
         rotation = np.asarray(cv2.Rodrigues(np.radians(rng.uniform(-self.turn, self.turn, 3)))[0], np.float64)
-        sample = turned_and_zoomed(sample, rotation, scale, (rng.random(), rng.random()), self.crop)
+        x, y = (0.5 + self.shift * (rng.random() - 0.5) for _ in range(2))
+        sample = turned_and_zoomed(sample, rotation, scale, (x, y), self.crop)
         depth = sample.depth * np.float32(1 + rng.uniform(-self.depth_gain, self.depth_gain))
         if self.depth_noise:
             depth += np.float32(self.depth_noise) * depth**2 * rng.standard_normal(depth.shape, np.float32)

@@ -37,10 +37,12 @@ class Config:
     Attributes:
         network: key of `networks`; arguments: for its constructor, next to the number of classes.
         train, val: splits of the data as `open_dataset` takes them, or a share of all samples in their order ("0-80%");
-            for "embedded" seeds of buildings, first and last ("1000-1179").
+            for the embedded world seeds of buildings, first and last ("1000-1179").
         name: of the config, for the card; the name of its file.
-        data: dataset as `open_dataset` spells it, without its place where that is the user's: "nyuv2", "embedded".
-        views: "embedded" only: random views of each building; tour_views: views of a robot's tour of each.
+        data: dataset as `open_dataset` spells it, without its place where that is the user's: "nyuv2", "embedded"; or
+            one of `DEFOCUS`.
+        views: the embedded world only: random views of each building; tour_views: "embedded" only: views of a
+            robot's tour of each.
         size: (height, width) that samples are resized to, as they are if empty.
         start: ImageNet weights (safetensors, torchvision layout) for all streams, or "" for none.
         init: weights of an earlier run (its best.pt); what has the same name and shape is taken over, or "".
@@ -129,9 +131,8 @@ class Config:
                 raise TrainingError(f"{name} is '{getattr(self, name)}'; it can be {', '.join(choices)}")
         startable = [name for name, network in self.networks.items() if hasattr(network, "load_imagenet")]
         if self.network not in startable and (self.start or self.frozen_stages):
-            raise TrainingError(
-                f"start and frozen_stages are for {', '.join(startable)}; {self.network} starts from nothing"
-            )
+            which = f"are for {', '.join(startable)}" if startable else f"are not for {self.task}"
+            raise TrainingError(f"start and frozen_stages {which}; {self.network} starts from nothing")
         for name, kind, counts, expected in (
             ("size", int, (0, 2), "[height, width]"),
             ("color_mean", (int, float), (3,), "three numbers"),

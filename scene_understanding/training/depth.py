@@ -6,6 +6,7 @@ beside the network (Carvalho et al., ICIP 2018, section 3). The loop is that of 
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,14 @@ from scene_understanding.evaluation.depth_metrics import depth_errors, eigen_cro
 from scene_understanding.models.patch_discriminator import PatchDiscriminator
 from scene_understanding.training import processes
 from scene_understanding.training.config import Config, TrainingError
-from scene_understanding.training.data import TrainingSet, check_data
+from scene_understanding.training.data import TrainingSet
 from scene_understanding.training.depth_config import DepthConfig
 from scene_understanding.training.depth_data import load_data, tensors
 from scene_understanding.training.depth_losses import ADVERSARIAL, LOSSES, lsgan_discriminator, lsgan_generator
 from scene_understanding.training.networks import build, check_starts
 from scene_understanding.training.run import CHECKPOINT, SAVE_EVERY, Run
 
-ERRORS = ("rel", "log10", "rms", "rmslog", "d1", "d2", "d3")
+COLUMNS = ("rel", "log10", "rms", "rmslog", "d1", "d2", "d3")
 
 
 class DepthRun(Run):
@@ -54,10 +55,10 @@ class DepthRun(Run):
         super().__init__(config, *sets, folder, save_every)
 
     def build_network(self, started: Config) -> nn.Module:
-        self.discriminator = PatchDiscriminator().to(processes.device())
-        self.discriminator_optimizer = torch.optim.Adam(
-            self.discriminator.parameters(), self.config.discriminator_rate, (0.5, 0.999)
-        )
+        if ADVERSARIAL in self.config.losses:
+            self.discriminator = PatchDiscriminator().to(processes.device())
+            rate = self.config.discriminator_rate
+            self.discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), rate, (0.5, 0.999))
         return build(started)
 
     def parts(self) -> dict[str, Any]:
@@ -101,16 +102,20 @@ class DepthRun(Run):
             for image, depth in zip(predicted.cpu().numpy()[:, 0], truth.numpy()[:, 0], strict=True):
                 part = eigen_crop(depth.shape) if self.config.crop == "eigen" else (slice(None), slice(None))
                 errors.append(depth_errors(image[part], depth[part], self.config.smallest, self.config.largest))
-        return mean_errors(errors)
+        means = mean_errors(errors)
+        if not math.isfinite(means[self.config.score]):
+            limits = f"{self.config.smallest:g} to {self.config.largest:g} m"
+            raise TrainingError(f"no pixel of the validation samples has a depth of {limits} (smallest, largest)")
+        return means
 
     def columns(self) -> list[str]:
-        return list(ERRORS)
+        return list(COLUMNS)
 
     def row(self, result: dict[str, Any]) -> list[float | None]:
-        return [result[name] for name in ERRORS]
+        return [result[name] for name in COLUMNS]
 
     def line(self, result: dict[str, Any]) -> str:
-        return ", ".join(f"{name} {result[name]:.3f}" for name in ERRORS)
+        return ", ".join(f"{name} {result[name]:.3f}" for name in COLUMNS)
 
 
 def train(config: DepthConfig, out: Path, save_every: float = SAVE_EVERY) -> dict[str, Any]:
@@ -119,7 +124,6 @@ def train(config: DepthConfig, out: Path, save_every: float = SAVE_EVERY) -> dic
     Raises:
         TrainingError, DatasetError: it cannot be done as asked.
     """
-    check_data(config)
     if not (out / CHECKPOINT).exists():
         check_starts(config)  # before the data is read, which takes its time
     with processes.first_goes_first():

@@ -29,7 +29,7 @@ class DepthConfig(Config):
     task = "depth"
     networks = {"d3net": D3Net, "mobile_d3net": MobileD3Net}
     score = "d1"
-    curves = {"rel": "rel", "rmslog": "rms log", "d1": "delta 1"}
+    curves = {"rel": "rel", "d1": "delta 1", "d2": "delta 2"}
     outputs = ("depth", "std")
     positive = (*Config.positive, "focal_length", "smallest", "largest", "discriminator_rate")
 
@@ -49,13 +49,16 @@ class DepthConfig(Config):
                 raise TrainingError(f"losses: the weight of {name} is {weight!r}; it must be a number above 0")
         if not set(self.losses) & set(LOSSES):
             raise TrainingError("losses has none that compares depth with its truth")
+        if self.smallest >= self.largest:
+            raise TrainingError(f"smallest is {self.smallest}, largest {self.largest}; nothing lies between")
         if self.crop not in ("", "eigen"):
             raise TrainingError(f"crop is '{self.crop}'; it can be eigen, or '' for all pixels")
 
     @property
     def description(self) -> str:
         name = {"d3net": "D3-Net on DenseNet", "mobile_d3net": "D3-Net on board: MobileNetV2"}[self.network]
-        return f"{name}, transposed-convolution decoder, metric depth of one image"
+        lens = ", from the defocus of one lens, which no other replaces" if "dfd" in self.data else ""
+        return f"{name}, transposed-convolution decoder, metric depth of one image{lens}"
 
     def augmentation_of_samples(self) -> Augmentation:
         if touched := set(self.augmentation) & set(UNTOUCHED):

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scene_understanding.datasets.folder import check_camera
 from scene_understanding.datasets.rgbd import RgbdSample
-from scene_understanding.perception.segmenter import color_input
+from scene_understanding.perception.inputs import color_input
 from scene_understanding.training.config import DEFOCUS, EMBEDDED, TrainingError
 from scene_understanding.training.data import InMemory, check_data, defocus_views, embedded_views, part_of
 from scene_understanding.training.depth_config import DepthConfig
@@ -25,13 +26,19 @@ def load_data(config: DepthConfig, out: Path) -> tuple[Any, Any]:
         TrainingError, DatasetError: no place for the data, or data that is not what it should be.
     """
     check_data(config)
+    train, val = (_part(config, out.parent / EMBEDDED, split) for split in (config.train, config.val))
+    return train, val
+
+
+def _part(config: DepthConfig, rendered: Path, split: str) -> Any:
+    """The samples of a split; those of the embedded world lie in `rendered`."""
     if config.data == EMBEDDED:
-        read: Any = lambda split: embedded_views(config, out.parent / EMBEDDED, split)  # noqa: E731
-    elif config.data in DEFOCUS:
-        read = lambda split: defocus_views(config, out.parent / EMBEDDED, split)  # noqa: E731
-    else:
-        read = lambda split: InMemory(part_of(config, split), config.size, without_label)  # noqa: E731
-    return read(config.train), read(config.val)
+        return embedded_views(config, rendered, split)
+    if config.data in DEFOCUS:
+        return defocus_views(config, rendered, split)
+    part = part_of(config, split)
+    check_camera(getattr(part, "dataset", part))  # of a share: the whole
+    return InMemory(part, config.size, without_label)
 
 
 def without_label(sample: RgbdSample) -> RgbdSample:

@@ -102,4 +102,4 @@ def difference(predicted: Tensor, truth: Tensor, known: Tensor) -> Tensor:
 def log_difference(predicted: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     """d, 0 where unknown."""
     one = torch.ones_like(predicted)
-    return torch.where(known, predicted, one).clamp(min=1e-3).log() - torch.where(known, truth, one).log()
+    return torch.where(known, predicted, one).clamp(min=1e-6).log() - torch.where(known, truth, one).log()

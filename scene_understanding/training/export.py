@@ -1,6 +1,6 @@
 """Exports a trained network: `scene-understanding export RUN NAME`.
 
-Writes model.onnx and its model.yaml, and checks that ONNX Runtime gives the same scores as PyTorch.
+Writes model.onnx and its model.yaml, and checks that ONNX Runtime gives the same as PyTorch.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from scene_understanding.training.presets import LABELS, read_run_config
 from scene_understanding.training.segmentation_config import SegmentationConfig
 
 TOLERANCE = 1e-3
-"""By which scores of ONNX Runtime may differ from those of PyTorch."""
+"""By which outputs of ONNX Runtime may differ from those of PyTorch."""
 
 TOLERANCE_INT16 = 1e-2
-"""The same with weights stored in 16 bits, as a share of the largest score."""
+"""The same with weights stored in 16 bits, as a share of the largest output."""
 
 
 def export(wish: Export) -> Path:
@@ -151,7 +151,8 @@ def state_shapes(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
 
 
 def store_as_int16(path: Path, smallest: int = 256) -> None:
-    """Stores the weights of an ONNX file as 16-bit integers with a scale for each output channel.
+    """Stores the weights of an ONNX file as 16-bit integers with a scale for each output channel (of a transposed
+    convolution: each input channel).
 
     ONNX Runtime computes the 32-bit weights from them when it loads the file. Floats of 16 bits are fifteen times less
     exact: they keep 11 bits of a weight, these 15 of the largest one.

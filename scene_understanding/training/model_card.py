@@ -116,6 +116,8 @@ def command_of(config: Config) -> str:
         ):
             if value != was:
                 words += [f"--{key}", str(value)]
+        if config.init and _run_of(config.init) != _run_of(shipped.init):
+            words += ["--init", _run_of(config.init)]
         words += [
             word for key in STARTS if getattr(shipped, key) and not getattr(config, key) for word in (f"--{key}", "")
         ]
@@ -134,6 +136,11 @@ def figures(row: Mapping[str, str], config: Config, head: str) -> dict[str, Any]
     return {"epoch": int(row["epoch"]), **means, **({"iou": iou} if iou else {})}
 
 
+def _run_of(init: str) -> str:
+    """Starting weights as RUN/best.pt, without the place of the run."""
+    return "/".join(Path(init).parts[-2:])
+
+
 def data_of(config: Config) -> str:
     """What it learnt from, one line."""
     size = f"{config.size[1]}x{config.size[0]}"
@@ -145,7 +152,6 @@ def data_of(config: Config) -> str:
 
 def without_places(config: Config) -> dict[str, Any]:
     """The keys of the config, without where things lie on the machine that trained."""
-    init = Path(config.init)
     labels = {"label_set": Path(config.label_set).name} if isinstance(config, SegmentationConfig) else {}
     return (
         plain(config)
@@ -155,6 +161,6 @@ def without_places(config: Config) -> dict[str, Any]:
             "val": Path(config.val).name,
             "data": config.data.partition(":")[0],
             "start": Path(config.start).name,
-            "init": f"{init.parent.name}/{init.name}" if config.init else "",
+            "init": _run_of(config.init),
         }
     )

@@ -22,7 +22,7 @@ CONFIGS: tuple[type[Config], ...] = (SegmentationConfig, DepthConfig, StereoConf
 CONFIG, LABELS = "config.yaml", "labels.yaml"
 """What a run's folder keeps of how it was started."""
 
-FREE = ("name", "data", "label_set", "attribution")
+FREE = ("name", "label_set", "attribution")
 """Keys that may differ when a run goes on: where things lie, and what only the card says."""
 
 STARTS = ("start", "init")
@@ -99,7 +99,7 @@ def check_config(config: Config, folder: Path) -> None:
     if not (folder / CONFIG).exists():
         return
     earlier = read_run_config(folder)
-    was, now = plain(earlier), plain(config)
+    was, now = ({**plain(c), "data": c.data.partition(":")[0]} for c in (earlier, config))  # its place may change
     changed = [
         f"{key} was {was.get(key)!r}, is {now.get(key)!r}" for key in {**was, **now}
         if was.get(key) != now.get(key) and key not in FREE and not (key in STARTS and was[key] and now[key])

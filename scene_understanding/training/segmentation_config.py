@@ -18,7 +18,8 @@ class SegmentationConfig(Config):
     Attributes:
         label_set: name in `scene_understanding.labels` of what is predicted, or "" for the one of the data.
         auxiliary_label_set: a finer label set that a second head learns, "" for none; auxiliary_weight: of its loss.
-        void_things: class that thick regions without label are taken for in training (`data.mark_things`), or "".
+        void_things: class that thick regions without label are taken for in training, or ""
+            (`segmentation_data.mark_things`).
         lovasz: weight of the Lovász-Softmax loss next to cross-entropy; smoothing: of the labels.
         class_weight_power: class weights are median class frequency over each class's own to this power: 1 is the
             paper's, 0 weighs all classes alike; max_class_weight: they lie between it and its inverse.

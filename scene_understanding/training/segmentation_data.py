@@ -14,7 +14,7 @@ from torch import Tensor
 
 from scene_understanding.datasets.rgbd import RgbdSample
 from scene_understanding.labels import load_label_set, mapping
-from scene_understanding.perception.segmenter import color_input, depth_input
+from scene_understanding.perception.inputs import color_input, depth_input
 from scene_understanding.training.config import EMBEDDED, TrainingError
 from scene_understanding.training.data import InMemory, check_data, embedded_views, part_of
 from scene_understanding.training.losses import VOID

@@ -18,14 +18,14 @@ from torch.utils.data import Dataset
 
 from scene_understanding.datasets.kitti_stereo import StereoSample
 from scene_understanding.datasets.open import open_stereo
-from scene_understanding.evaluation.stereo import disparity_errors, matched
+from scene_understanding.evaluation.stereo import disparity_errors, in_pixels, matched
 from scene_understanding.training.config import Config, TrainingError
 from scene_understanding.training.networks import build
 from scene_understanding.training.run import SAVE_EVERY, Run
 from scene_understanding.training.stereo_config import StereoConfig
 from scene_understanding.training.stereo_losses import left_right_loss
 
-ERRORS = ("epe", "bad", "good")
+COLUMNS = ("epe", "bad", "good")
 
 
 class Pairs(Dataset[tuple[Tensor, Tensor]]):
@@ -105,22 +105,19 @@ class StereoRun(Run):
             disparity_errors(in_pixels(disparity[0], reference.shape), reference)
             for disparity, reference in zip(np.concatenate(found), self.references, strict=True)
         ]
-        return {name: float(np.nanmean([e[name] for e in errors])) for name in ERRORS}
+        counted = [e for e in errors if np.isfinite(e["epe"])]
+        if not counted:
+            raise TrainingError("the matcher finds nothing in the validation pairs; are left and right exchanged?")
+        return {name: float(np.mean([e[name] for e in counted])) for name in COLUMNS}
 
     def columns(self) -> list[str]:
-        return list(ERRORS)
+        return list(COLUMNS)
 
     def row(self, result: dict[str, Any]) -> list[float | None]:
-        return [result[name] for name in ERRORS]
+        return [result[name] for name in COLUMNS]
 
     def line(self, result: dict[str, Any]) -> str:
         return f"{result['epe']:.2f} px from the matcher, {100 * result['bad']:.1f} % bad"
-
-
-def in_pixels(disparity: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Disparity (h, w), a share of the width, as pixels of an image of `shape` (H, W)."""
-    pixels = disparity * np.float32(shape[1])
-    return np.asarray(cv2.resize(pixels, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def train(config: StereoConfig, out: Path, save_every: float = SAVE_EVERY) -> dict[str, Any]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 
 from scene_understanding.models.monodepth import Monodepth
 from scene_understanding.training.config import Config, TrainingError
 
+UNUSED = ("views", "tour_views", "crop_epochs", "augmentation", "color_mean", "color_std")
+"""Keys of `Config` that a training of stereo pairs does not have: images are taken as they are, in 0..1."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StereoConfig(Config):
-    """The keys of a stereo config are those of `Config`; `augmentation` has none, since it is that of the paper."""
+    """The keys of a stereo config are those of `Config` but `UNUSED`; the augmentation is that of the paper."""
 
     task = "stereo"
     networks = {"monodepth": Monodepth}
@@ -25,8 +28,9 @@ class StereoConfig(Config):
         super().__post_init__()
         if len(self.size) != 2:
             raise TrainingError("size is missing; pairs are brought to [height, width]")
-        if self.augmentation:
-            raise TrainingError("augmentation: that of stereo pairs has no keys")
+        for key in fields(self):
+            if key.name in UNUSED and getattr(self, key.name) != (key.default if key.default is not MISSING else {}):
+                raise TrainingError(f"{key.name} means nothing for stereo pairs; leave it out")
 
     @property
     def description(self) -> str:

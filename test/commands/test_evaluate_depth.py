@@ -19,11 +19,11 @@ from scene_understanding.commands.output import CommandError
 from scene_understanding.commands.scoring import Wish, seen_through
 from scene_understanding.datasets.onera_dfd import CAMERA
 from scene_understanding.datasets.rgbd import RgbdSample
-from scene_understanding.evaluation.depth import TimedEstimator, evaluate, mirrored_mean
-from scene_understanding.evaluation.segmentation import EvaluationError
+from scene_understanding.evaluation.depth import evaluate, mirrored_mean
+from scene_understanding.evaluation.timing import EvaluationError, TimedNetwork
 from scene_understanding.geometry import PinholeCamera
-from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
 from scene_understanding.inference.store import find
+from scene_understanding.perception.depth_estimator import DepthEstimator
 
 
 def call(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, Any], str]:
@@ -87,8 +87,8 @@ def test_the_twin_sees_the_images_that_it_learnt_from(
 
 
 @pytest.fixture
-def estimator(tiny_depth_model: Callable[..., Path]) -> TimedEstimator:
-    return TimedEstimator(OnnxRuntimeNetwork(find(tiny_depth_model((48, 64))), threads=1))
+def network(tiny_depth_model: Callable[..., Path]) -> TimedNetwork:
+    return TimedNetwork(find(tiny_depth_model((48, 64))), threads=1)
 
 
 def sample(grey: int, depth: np.ndarray) -> RgbdSample:
@@ -96,37 +96,40 @@ def sample(grey: int, depth: np.ndarray) -> RgbdSample:
     return RgbdSample(str(grey), np.full((48, 64, 3), grey, np.uint8), depth.astype(np.float32), camera)
 
 
-def test_only_the_crop_counts(estimator: TimedEstimator) -> None:
+def test_only_the_crop_counts(network: TimedNetwork) -> None:
     depth = np.full((48, 64), 8.0)
     depth[2:46, 2:62] = 1.0  # rows 20 to 459 of 480, columns 24 to 615 of 640
-    assert evaluate(estimator, [sample(100, depth)], "eigen").errors["100"]["rel"] == pytest.approx(0, abs=1e-6)
-    assert evaluate(estimator, [sample(100, depth)]).errors["100"]["rel"] > 0.05
+    assert evaluate(network, [sample(100, depth)], crop="eigen").errors["100"]["rel"] == pytest.approx(0, abs=1e-6)
+    assert evaluate(network, [sample(100, depth)]).errors["100"]["rel"] > 0.05
 
 
-def test_images_are_averaged_and_what_is_far_or_unknown_does_not_count(estimator: TimedEstimator) -> None:
+def test_images_are_averaged_and_what_is_far_or_unknown_does_not_count(network: TimedNetwork) -> None:
     one, other = np.full((48, 64), 1.0), np.full((48, 64), 2.0)
     one[:, 32:], other[0] = np.nan, 12.0
-    done = evaluate(estimator, [sample(100, one), sample(100, other)])
+    done = evaluate(network, [sample(100, one), sample(100, other)])
     assert [e["rel"] for e in done.errors.values()] == [pytest.approx(0.5)]  # of one name, the later one
-    done = evaluate(estimator, [sample(100, one), sample(150, other)])
+    done = evaluate(network, [sample(100, one), sample(150, other)])
     assert done.errors["100"]["rel"] == pytest.approx(0, abs=1e-6)
     assert done.errors["150"]["rel"] == pytest.approx(0.25)
     assert [judged.sample.name for judged in done.worst] == ["150", "100"] and done.uncertainty is None
 
 
-def test_mirroring_a_symmetric_network_changes_nothing(estimator: TimedEstimator) -> None:
+def test_mirroring_a_symmetric_network_changes_nothing(network: TimedNetwork) -> None:
     rng = np.random.default_rng(0)
     image = replace(sample(0, np.ones((48, 64))), rgb=rng.integers(0, 256, (48, 64, 3), np.uint8))
+    estimator = DepthEstimator(network)
     np.testing.assert_allclose(
         mirrored_mean(estimator, image).depth, estimator(image.rgb, image.camera).depth, rtol=1e-5
     )
 
 
-def test_nothing_to_score_is_one_line(estimator: TimedEstimator) -> None:
+def test_nothing_to_score_is_one_line(network: TimedNetwork) -> None:
     with pytest.raises(EvaluationError, match="image 5 has no depth"):
-        evaluate(estimator, [sample(5, np.full((48, 64), np.nan))])
+        evaluate(network, [sample(5, np.full((48, 64), np.nan))])
     with pytest.raises(EvaluationError, match="the dataset has no images"):
-        evaluate(estimator, [])
+        evaluate(network, [])
+    with pytest.raises(EvaluationError, match="no image has depth of 0.001 to 10 m"):
+        evaluate(network, [sample(5, np.full((48, 64), 30.0))], passes=4)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +145,21 @@ def test_options_that_mean_nothing(
     data = f"onera_dfd:{scenes}"
     code, _, err = call(capfd, "evaluate", tiny_depth_model((54, 80)), "--data", data, "--split", "train", *more)
     assert code == 2 and message in err
+
+
+def test_metres_of_an_assumed_camera_are_refused(
+    tiny_depth_model: Callable[..., Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for part, image in (("rgb", np.full((48, 64, 3), 100, np.uint8)), ("depth", np.full((48, 64), 900, np.uint16))):
+        (tmp_path / "mine" / part).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "mine" / part / "a.png"), image)
+    arguments = ("evaluate", tiny_depth_model((48, 64)), "--data", f"folder:{tmp_path / 'mine'}")
+    code, _, err = call(capfd, *arguments)
+    assert code == 2 and "has no camera.yaml; depth of colour images needs the focal length" in err
+    camera = {"width": 64, "height": 48, "fx": 10.0, "fy": 10.0, "cx": 31.5, "cy": 23.5}
+    (tmp_path / "mine/camera.yaml").write_text(yaml.safe_dump(camera))
+    code, report, _ = call(capfd, *arguments, "--json")
+    assert code == 0 and report["rel"] == pytest.approx(1 / 9, rel=1e-3)
 
 
 def test_figures_go_on_the_card(

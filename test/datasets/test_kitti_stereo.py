@@ -12,6 +12,7 @@ from scene_understanding.datasets.kitti_stereo import KittiStereo
 from scene_understanding.datasets.open import open_dataset, open_stereo
 from scene_understanding.datasets.rgbd import DatasetError
 
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "kitti_stereo"
 CALIBRATION = "P0: 70 0 30 0 0 70 10 0 0 0 1 0\nP1: 70 0 30 -35 0 70 10 0 0 0 1 0\n"
 
 
@@ -35,6 +36,13 @@ def test_pairs_with_their_calibration(folder: Path) -> None:
     assert (pair.camera.fx, pair.camera.cx, pair.baseline) == (70, 30, pytest.approx(0.5))
 
 
+def test_a_calibration_without_names_is_the_same(folder: Path) -> None:
+    before = KittiStereo(folder)[0]
+    (folder / "seq1/calib.txt").write_text(CALIBRATION.replace("P0: ", "").replace("P1: ", ""))
+    after = KittiStereo(folder)[0]
+    assert (after.camera, after.baseline) == (before.camera, before.baseline)
+
+
 def test_lists_are_apart(folder: Path) -> None:
     fit, val = (KittiStereo(folder, split) for split in ("fit", "val"))
     assert [pair.name for pair in fit] == [f"seq1_{i:06d}" for i in range(4)]
@@ -55,7 +63,7 @@ def test_what_is_wrong_is_one_line(folder: Path) -> None:
         KittiStereo(folder)
     calibration = folder / "seq1/calib.txt"
     for text, message in (
-        ("P0: 1 2\n", "does not hold P0: and P1:"),
+        ("P0: 1 2\n", "does not begin with P0 and P1"),
         (CALIBRATION.replace("-35", "35"), "baseline is"),
     ):
         calibration.write_text(text)
@@ -63,3 +71,12 @@ def test_what_is_wrong_is_one_line(folder: Path) -> None:
             KittiStereo(folder, "fit")
     with pytest.raises(DatasetError, match="holds no sequence such as seq1"):
         KittiStereo(folder / "seq1/left")
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="KITTI is not beside the repository (shared/data/kitti_stereo)")
+def test_the_real_pairs() -> None:
+    fit, val = (KittiStereo(DATA, split) for split in ("fit", "val"))
+    assert (len(fit), len(val)) == (39, 10)
+    pair = val[0]
+    assert pair.left.shape == pair.right.shape == (*pair.camera.shape, 3) == (370, 1226, 3)
+    assert pair.baseline == pytest.approx(0.537, abs=1e-3)

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from scene_understanding.datasets.rgbd import RgbdSample
-from scene_understanding.evaluation.segmentation import (
-    KEPT,
-    EvaluationError,
-    TimedSegmenter,
-    evaluate,
-    scored_classes,
-)
+from scene_understanding.evaluation.segmentation import evaluate, scored_classes
 from scene_understanding.evaluation.segmentation_metrics import summary
+from scene_understanding.evaluation.timing import KEPT, EvaluationError, TimedNetwork
 from scene_understanding.geometry import PinholeCamera
 from scene_understanding.inference.card import read_card
-from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
 from scene_understanding.labels import load_label_set
 
 RED, GREEN, BLUE, VOID = 1, 2, 4, 255
 
 
-def segmenter(folder: Path) -> TimedSegmenter:
-    return TimedSegmenter(OnnxRuntimeNetwork(read_card(folder), "cpu", 1))
+def network(folder: Path) -> TimedNetwork:
+    return TimedNetwork(read_card(folder), "cpu", 1)
 
 
 def sample(found: list[list[int]], truth: list[list[int]] | None, name: str = "a", depth: float = 2.0) -> RgbdSample:
@@ -47,7 +42,7 @@ def test_counts_are_those_by_hand_over_all_images(tiny_model: Callable[..., Path
         sample([[RED, RED, GREEN, BLUE]], [[RED, GREEN, GREEN, VOID]], "a"),
         sample([[RED, RED, RED, RED]], [[RED, RED, RED, BLUE]], "b"),
     ]
-    done = evaluate(segmenter(tiny_model((1, 4))), images)
+    done = evaluate(network(tiny_model((1, 4))), images)
     assert done.confusion.tolist() == [[4, 0, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0]]
     assert summary(done.confusion, done.classes.names) == {
         "oa": pytest.approx(5 / 7), "ma": pytest.approx((1 + 1 / 2 + 0) / 3),
@@ -63,19 +58,19 @@ def test_counts_are_those_by_hand_over_all_images(tiny_model: Callable[..., Path
 
 def test_a_class_without_training_pixels_is_left_out_and_wrong_where_found(tiny_model: Callable[..., Path]) -> None:
     images = [sample([[RED, BLUE, GREEN, GREEN]], [[RED, RED, BLUE, GREEN]])]
-    done = evaluate(segmenter(tiny_model((1, 4))), images, unscored=(BLUE,))
+    done = evaluate(network(tiny_model((1, 4))), images, unscored=(BLUE,))
     assert (done.classes.names, done.classes.ids) == (("red", "green"), (RED, GREEN))
     assert done.confusion.tolist() == [[1, 0, 1], [0, 1, 0]]
 
 
 def test_an_image_without_scored_pixels_is_timed_only(tiny_model: Callable[..., Path]) -> None:
-    done = evaluate(segmenter(tiny_model((1, 2))), [sample([[RED, RED]], [[VOID, VOID]])])
+    done = evaluate(network(tiny_model((1, 2))), [sample([[RED, RED]], [[VOID, VOID]])])
     assert (done.confusion.sum(), done.worst, done.network_ms.shape) == (0, (), (1,))
 
 
 def test_the_worst_are_kept(tiny_model: Callable[..., Path]) -> None:
     images = [sample([[RED] * 20], [[RED] * k + [BLUE] * (20 - k)], str(k)) for k in range(5, 20)]
-    worst = evaluate(segmenter(tiny_model((1, 20))), reversed(images)).worst
+    worst = evaluate(network(tiny_model((1, 20))), reversed(images)).worst
     assert [judged.sample.name for judged in worst] == [str(k) for k in range(5, 5 + KEPT)]
 
 
@@ -83,24 +78,24 @@ def test_every_pixel_of_a_larger_image_counts(tiny_model: Callable[..., Path]) -
     found = np.repeat([[RED, GREEN]], 8, axis=0).repeat(6, axis=1).astype(np.uint8)
     truth = found.copy()
     truth[0, 0] = BLUE
-    done = evaluate(segmenter(tiny_model((4, 6))), [image(found, truth, "large", 2.0)])
+    done = evaluate(network(tiny_model((4, 6))), [image(found, truth, "large", 2.0)])
     assert done.confusion.tolist() == [[47, 0, 0, 0], [0, 48, 0, 0], [1, 0, 0, 0]]
 
 
-class Counting(TimedSegmenter):
+class Counting(TimedNetwork):
     calls = 0
 
-    def scores(self, inputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         self.calls += 1
-        return super().scores(inputs)
+        return super().__call__(inputs)
 
 
 def test_views_and_mirrors_are_all_in_the_network_time(tiny_model: Callable[..., Path]) -> None:
     found = np.full((24, 32), RED, np.uint8)
     found[:, 16:] = GREEN
-    network = Counting(OnnxRuntimeNetwork(read_card(tiny_model((24, 32), depth=True)), "cpu", 1))
-    done = evaluate(network, [image(found, found, "a", 2.0)], views=5, flip=True)
-    assert network.calls == 4 * 10  # three times to warm up
+    counting = Counting(read_card(tiny_model((24, 32), depth=True)), "cpu", 1)
+    done = evaluate(counting, [image(found, found, "a", 2.0)], views=5, flip=True)
+    assert counting.calls == 4 * 10  # three times to warm up
     assert 0 < done.network_ms[0] < done.total_ms[0]
     assert np.trace(done.confusion) / done.confusion.sum() > 0.95
 
@@ -117,14 +112,14 @@ def test_what_cannot_be_scored(
     tiny_model: Callable[..., Path], images: list[RgbdSample], views: int, message: str
 ) -> None:
     with pytest.raises(EvaluationError, match=message):
-        evaluate(segmenter(tiny_model((1, 2), depth=True)), images, views)
+        evaluate(network(tiny_model((1, 2), depth=True)), images, views)
 
 
 def test_views_need_depth_even_if_the_network_does_not(tiny_model: Callable[..., Path]) -> None:
     colour_only = [sample([[RED, RED]], [[RED, RED]], depth=np.nan)]
-    assert evaluate(segmenter(tiny_model((1, 2))), colour_only).confusion.sum() == 2
+    assert evaluate(network(tiny_model((1, 2))), colour_only).confusion.sum() == 2
     with pytest.raises(EvaluationError, match="image a has no depth, which 5 views need; one view does not"):
-        evaluate(segmenter(tiny_model((1, 2))), colour_only, views=5)
+        evaluate(network(tiny_model((1, 2))), colour_only, views=5)
 
 
 def test_unscored_ids_must_be_classes(tiny_labels: Path) -> None:

@@ -32,6 +32,37 @@ def test_d3net_has_the_size_of_the_paper() -> None:
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(24.22, abs=0.01)
 
 
+def test_torchvisions_densenet_starts_the_encoder() -> None:
+    """Names of torchvision's densenet121, in small: every tensor finds its place, the convolution for pooling stays."""
+    torch.manual_seed(0)
+    network = D3Net(growth=4, blocks=(1, 2, 1, 1), widths=(16, 8, 8, 8, 8))
+    before = {name: tensor.clone() for name, tensor in network.color.state_dict().items()}
+    beginnings = {"conv0.0": "conv0", "conv0.1": "norm0", "ends.3.0": "norm5"}
+    for i, layers in enumerate((1, 2, 1, 1)):
+        beginnings |= {f"ends.{i}.{k}": f"transition{i + 1}.{part}" for k, part in ((0, "norm"), (2, "conv")) if i < 3}
+        for j in range(layers):
+            second = "norm.2" if i == 0 else "norm2"  # as old files spell it
+            for k, part in ((0, "norm1"), (2, "conv1"), (3, second), (5, "conv2")):
+                beginnings[f"dense.{i}.{j}.layers.{k}"] = f"denseblock{i + 1}.denselayer{j + 1}.{part}"
+    weights = {}
+    for name, tensor in before.items():
+        beginning, _, end = name.rpartition(".")
+        weights[f"features.{beginnings.get(beginning, beginning)}.{end}"] = tensor + 1
+    weights["classifier.weight"] = torch.zeros(1000, 8)
+    network.load_imagenet(weights)
+    after = network.color.state_dict()
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert same == {name for name in before if name.startswith("pool0.")}
+    with pytest.raises(ValueError, match="starting weights lack conv0.0.weight"):
+        network.load_imagenet({"conv1.weight": torch.zeros(1)})
+
+
+@pytest.mark.parametrize(("stages", "parts"), [(0, 0), (1, 1), (2, 4), (3, 6), (5, 10)])
+def test_the_first_stages_are_those_modules(stages: int, parts: int) -> None:
+    network = D3Net(growth=4, blocks=(1, 1, 1, 1), widths=(16, 8, 8, 8, 8))
+    assert len(network.first_stages(stages)) == parts
+
+
 def test_the_one_on_board_is_small_enough() -> None:
     with torch.device("meta"):
         network = MobileD3Net()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from scene_understanding.models.monodepth import LARGEST, Monodepth
+from scene_understanding.models.monodepth import LARGEST, START, Monodepth
 
 
 def test_it_has_the_size_of_the_paper() -> None:
@@ -23,6 +23,21 @@ def test_disparities_of_both_images_at_four_scales(height: int, width: int) -> N
     assert [tuple(pair.shape) for pair in found] == [(2, 2, *size) for size in halved]
     assert whole.shape == (1, 1, height, width)
     assert all(0 < pair.min() and pair.max() < LARGEST for pair in found)
+
+
+def test_disparity_starts_small() -> None:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        found = Monodepth(0.125).disparities(torch.rand(1, 3, 64, 128))
+    assert all(pair.mean().item() == pytest.approx(START, abs=0.01) for pair in found)
+
+
+def test_disparity_is_not_rounded_where_the_network_computes_in_bf16() -> None:
+    torch.manual_seed(0)
+    network = Monodepth(0.125)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = network.disparities(torch.rand(1, 3, 64, 128))
+    assert all(pair.dtype == torch.float32 for pair in found) and len(found[0].unique()) > 1000
 
 
 def test_every_scale_feeds_the_finer_one() -> None:

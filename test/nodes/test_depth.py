@@ -18,6 +18,7 @@ from scene_understanding.messages.point_cloud import point_cloud2_to_cloud
 from scene_understanding.nodes.depth import DepthNode, Parameters
 from scene_understanding.nodes.node import SENSOR, ConfigurationError
 from scene_understanding.nodes.parameters import ParameterError
+from scene_understanding.perception.depth_estimator import DepthEstimator
 
 CAMERA = PinholeCamera(16, 12, 20.0, 20.0, 7.5, 5.5)
 """As the tiny network's own, at twice its size."""
@@ -140,10 +141,19 @@ def test_a_focal_length_far_from_what_was_learnt_is_told_once(rig) -> None:
 
 
 def test_nothing_is_computed_for_nobody(rig) -> None:
+    rig = rig(listen=())
+    rig.send(grey())
+    assert rig.figures.sets == 1 and "infer" not in rig.figures.stages
+
+
+def test_scales_are_compared_once_a_second_though_nobody_listens(rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    infer, inferred = DepthEstimator.infer, []
+    monkeypatch.setattr(DepthEstimator, "infer", lambda own, inputs: inferred.append(1) or infer(own, inputs))
     rig = rig(listen=(), use_measured_depth=True)
-    rig.send(grey(), metres(2.0))
-    assert rig.figures.sets == 1
-    assert "infer" not in rig.figures.stages and "scale_ratio" not in rig.reported
+    for i in range(12):
+        rig.send(grey(stamp_ns=SECOND + i * SECOND // 5), metres(2.0, stamp_ns=SECOND + i * SECOND // 5))
+    assert rig.figures.sets == 12 and len(inferred) == 3
+    assert rig.reported["scale_ratio"] == pytest.approx(1.0)
 
 
 def test_camera_info_alone_needs_no_network(rig) -> None:
@@ -221,7 +231,7 @@ def test_scales_are_compared_and_holes_filled(rig) -> None:
     measured[3:6, 4:9] = np.nan
     rig.send(grey(200), metres(measured))
     np.testing.assert_allclose(rig.image("depth_filled"), 3.0, rtol=1e-5)
-    expected = {"scale_ratio": 1.5, "scale_ratio_median": 1.5, "scale_drift": 0.0}
+    expected = {"scale_ratio": 1.5, "scale_ratio_average": 1.5, "scale_drift": 0.0}
     assert {name: rig.reported[name] for name in expected} == pytest.approx(expected, abs=1e-5)
 
 
@@ -234,7 +244,7 @@ def test_drift_is_told_and_becomes_the_normal_state(rig) -> None:
     assert 0.15 < rig.reported["scale_drift"] < 0.19
     for i in range(32, 92):
         rig.send(grey(200, i * SECOND), metres(2.4, i * SECOND))
-    assert rig.reported["scale_ratio_median"] == pytest.approx(1.2, abs=0.01)
+    assert rig.reported["scale_ratio_average"] == pytest.approx(1.2, abs=0.01)
     assert rig.reported["scale_drift"] == pytest.approx(0.0, abs=0.01)
 
 
@@ -243,7 +253,7 @@ def test_time_that_jumps_back_forgets_the_average(rig) -> None:
     rig.send(grey(200, 9 * SECOND), metres(2.0, 9 * SECOND))
     rig.runner.time_jumped()
     rig.send(grey(200, SECOND), metres(3.0))
-    assert rig.reported["scale_ratio_median"] == pytest.approx(1.5)
+    assert rig.reported["scale_ratio_average"] == pytest.approx(1.5)
 
 
 def test_a_camera_that_went_blind_is_filled_at_its_last_scale(rig) -> None:

@@ -4,7 +4,8 @@ import pytest
 from scene_understanding.inference.card import InputSpec
 from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
 from scene_understanding.inference.store import find
-from scene_understanding.perception.segmenter import Segmenter, color_input, depth_input
+from scene_understanding.perception.inputs import color_input, depth_input
+from scene_understanding.perception.segmenter import Segmenter
 
 COLOR = InputSpec((1, 3, 4, 6), (10.0, 20.0, 30.0), (2.0, 4.0, 8.0), ("red", "green", "blue"))
 DEPTH = InputSpec((1, 2, 4, 6), (2.5, 0.0), (1.5, 1.0), ("depth", "valid"))

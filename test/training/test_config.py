@@ -113,11 +113,13 @@ def test_an_unknown_config_names_those_that_are_shipped() -> None:
 
 
 def test_a_run_keeps_its_config(tmp_path: Path, tiny_config: SegmentationConfig) -> None:
-    write_config(tiny_config, tmp_path)
-    assert read_run_config(tmp_path) == replace(tiny_config, name="")
-    write_config(replace(tiny_config, data="nyuv2:elsewhere", name="mine"), tmp_path)
-    with pytest.raises(TrainingError, match="another config: epochs was 3, is 4; choose another --out"):
-        write_config(replace(tiny_config, epochs=4), tmp_path)
+    config = replace(tiny_config, data="nyuv2:here")
+    write_config(config, tmp_path)
+    assert read_run_config(tmp_path) == replace(config, name="")
+    write_config(replace(config, data="nyuv2:elsewhere", name="mine"), tmp_path)
+    for change, message in (({"epochs": 4}, "epochs was 3, is 4"), ({"data": "camvid:here"}, "data was 'nyuv2', is")):
+        with pytest.raises(TrainingError, match=f"another config: {message}.*; choose another --out"):
+            write_config(replace(config, **change), tmp_path)
 
 
 def test_starting_weights_may_move_but_not_go(tmp_path: Path, tiny_config: SegmentationConfig) -> None:

@@ -22,7 +22,7 @@ from scene_understanding.training.depth_data import load_data, tensors, without_
 from scene_understanding.training.export import export
 from scene_understanding.training.model_card import Export, command_of
 from scene_understanding.training.networks import build
-from scene_understanding.training.presets import find_config
+from scene_understanding.training.presets import find_config, write_config
 from scene_understanding.training.records import read_rows
 
 CONFIG = DepthConfig(
@@ -36,7 +36,7 @@ def test_it_learns_metres_and_says_so(tiny_set: list[RgbdSample], tmp_path: Path
     """The left half is dark and at 1 m, the right one bright and at 4 m."""
     config = replace(CONFIG, epochs=24, validate_every=12, batch=2, ema=0.5, learning_rate=1e-2)
     result = DepthRun(config, tiny_set, tiny_set[:4], tmp_path).fit()
-    assert result["rel"] < 0.2 and result["d1"] > 0.8
+    assert result["rel"] < 0.25 and result["d1"] > 0.65
     rows = read_rows(tmp_path / "log.csv")
     assert [row["epoch"] for row in rows] == ["12", "24"]
     assert float(rows[-1]["rel"]) == pytest.approx(result["rel"], abs=1e-4)
@@ -92,9 +92,12 @@ def test_a_run_becomes_a_model_that_knows_its_camera(tiny_set: list[RgbdSample],
     assert card.outputs == {"depth": (1, 1, 48, 64), "std": (1, 1, 48, 64)}
     assert card.dropout is not None and card.dropout.rate == 0.1
     assert card.metrics["val"]["epoch"] == 1 and 0 <= card.metrics["val"]["d1"] <= 1
-    estimator = DepthEstimator(OnnxRuntimeNetwork(card, threads=1), passes=4)
-    near = estimator(tiny_set[0].rgb, PinholeCamera(64, 48, 60, 60, 31.5, 23.5))
-    assert near.depth.shape == (48, 64) and near.std is not None and near.std.mean() > 0
+    network = OnnxRuntimeNetwork(card, threads=1)
+    own, other = (
+        DepthEstimator(network, passes=4)(tiny_set[0].rgb, PinholeCamera(64, 48, f, f, 31.5, 23.5)) for f in (60, 120)
+    )
+    assert own.depth.shape == (48, 64) and own.std is not None and own.std.mean() > 0
+    np.testing.assert_allclose(other.depth, 2 * own.depth, rtol=1e-5)
 
 
 def test_a_model_without_dropout_has_no_such_input(tiny_set: list[RgbdSample], tmp_path: Path) -> None:
@@ -119,7 +122,7 @@ def test_a_model_without_dropout_has_no_such_input(tiny_set: list[RgbdSample], t
         ({"augmentation": {"holes": 3}}, "augmentation: holes would change the depth that is learnt"),
         ({"focal_length": 0.0}, "focal_length is 0.0; it must be above 0"),
         ({"network": "fusenet"}, "network is 'fusenet'; it can be d3net, mobile_d3net"),
-        ({"start": "a.safetensors"}, "start and frozen_stages are for mobile_d3net; d3net starts from nothing"),
+        ({"smallest": 12.0}, "smallest is 12.0, largest 10.0; nothing lies between"),
     ],
 )
 def test_configs_that_cannot_be_are_one_line(change: dict, message: str) -> None:
@@ -150,8 +153,42 @@ def test_imagenet_weights_start_the_encoder(tmp_path: Path) -> None:
     assert all(torch.equal(started[name], tensor) for name, tensor in weights.items())
 
 
-def test_the_command_of_a_twin_names_its_data() -> None:
+def test_the_command_of_a_twin_names_its_data_and_its_start() -> None:
     config = replace(find_config("d3net_dfd_embedded"), data="embedded_defocus_f8")
     assert command_of(config) == (
         "scene-understanding train depth --config d3net_dfd_embedded --data embedded_defocus_f8"
     )
+    first = "d3net_dfd_f8_embedded/best.pt"
+    config = replace(find_config("d3net_dfd"), data="onera_dfd_f8:/home/me/dfd", init=f"/home/me/runs/{first}")
+    assert command_of(config) == (
+        f"scene-understanding train depth --config d3net_dfd --data onera_dfd_f8:DIR --init {first}"
+    )
+
+
+def test_a_twin_does_not_go_on_in_the_run_of_the_other(tmp_path: Path) -> None:
+    config = replace(find_config("d3net_dfd"), data="onera_dfd:/here")
+    write_config(config, tmp_path)
+    write_config(replace(config, data="onera_dfd:/there"), tmp_path)
+    with pytest.raises(TrainingError, match="data was 'onera_dfd', is 'onera_dfd_f8'; choose another --out"):
+        write_config(replace(config, data="onera_dfd_f8:/here"), tmp_path)
+
+
+def test_nothing_in_range_to_validate_on_is_one_line(tiny_set: list[RgbdSample], tmp_path: Path) -> None:
+    run = DepthRun(replace(CONFIG, epochs=1, largest=3.0), tiny_set, tiny_set[:4], tmp_path / "near")
+    assert 0 <= run.fit()["d1"] <= 1  # the near half counts
+    run = DepthRun(replace(CONFIG, epochs=1, smallest=5.0), tiny_set, tiny_set[:4], tmp_path / "none")
+    with pytest.raises(TrainingError, match="no pixel of the validation samples has a depth of 5 to 10 m"):
+        run.fit()
+
+
+def test_validation_looks_at_the_crop_alone(tiny_set: list[RgbdSample], tmp_path: Path) -> None:
+    far = []
+    for sample in tiny_set[:4]:
+        depth = np.full_like(sample.depth, 9.0)
+        depth[2:46, 2:62] = 2.5  # what an untrained network says
+        far.append(replace(sample, depth=depth))
+    errors = {
+        crop: DepthRun(replace(CONFIG, crop=crop), far, far, tmp_path / (crop or "all")).judge()
+        for crop in ("", "eigen")
+    }
+    assert errors["eigen"]["rel"] < 0.5 * errors[""]["rel"]
