@@ -87,7 +87,7 @@ class Augmentation:
         rgb = jitter_color(sample.rgb, rng)
         if self.color_noise:
             noise = rng.standard_normal(rgb.shape, np.float32) * np.float32(rng.uniform(0, self.color_noise))
-            rgb = (rgb + noise).clip(0, 255).astype(np.uint8)
+            rgb = np.rint(rgb + noise).clip(0, 255).astype(np.uint8)
         return replace(sample, rgb=rgb, depth=drop_depth(depth, rng, self.holes))
 
 

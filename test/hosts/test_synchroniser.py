@@ -96,3 +96,13 @@ def test_an_optional_input_is_waited_for_only_while_it_lives(start: int) -> None
     assert synchroniser.add("depth", third, "d") == {"color": "c", "depth": "d"}
     late = third + ALIVE_NS
     assert synchroniser.add("color", late, "c") == {"color": "c"}, "depth has died"
+
+
+def test_an_optional_input_of_one_hertz_lives() -> None:
+    """Recordings of single images a second are common, and their colour may come first."""
+    synchroniser: Synchroniser[str] = Synchroniser(("color", "depth"), 0, optional=("depth",))
+    synchroniser.add("color", 0, "c")
+    synchroniser.add("depth", 0, "d")
+    for second in range(1, 4):
+        assert synchroniser.add("color", second * 10**9, "c") is None
+        assert synchroniser.add("depth", second * 10**9, "d") == {"color": "c", "depth": "d"}

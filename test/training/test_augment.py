@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -137,3 +139,37 @@ def test_the_same_seed_gives_the_same_sample_and_the_crop_its_size() -> None:
 def test_without_depth_there_are_no_views() -> None:
     sample = RgbdSample("flat", plane().rgb, np.full((72, 96), np.nan, np.float32), CAMERA, plane().label)
     assert np.isnan(Augmentation(views=1.0)(sample, np.random.default_rng(0)).depth).all()
+
+
+def test_a_crop_alone_takes_pixels_as_they_are() -> None:
+    """What is in focus stays so: nothing is resampled."""
+    rng = np.random.default_rng(0)
+    sample = plane()
+    sample = replace(sample, rgb=rng.integers(0, 256, sample.rgb.shape, np.uint8))
+    for offset in ((0.123, 0.77), (0.5, 0.01)):
+        new = turned_and_zoomed(sample, np.eye(3), 1.0, offset, (48, 64))
+        x, y = round(45.0 - new.camera.cx), round(37.0 - new.camera.cy)
+        assert (new.camera.cx, new.camera.cy) == (45.0 - x, 37.0 - y)
+        np.testing.assert_array_equal(new.rgb, sample.rgb[y : y + 48, x : x + 64])
+        np.testing.assert_allclose(new.depth, sample.depth[y : y + 48, x : x + 64], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("shift", "moved"), [(0.0, 0.5), (1.0, 10.0)])
+def test_without_shift_the_optical_centre_stays_in_the_middle(shift: float, moved: float) -> None:
+    augmentation = Augmentation(flip=False, scale=(1.0, 1.5), shift=shift)
+    camera = PinholeCamera(96, 72, 90.0, 92.0, 48.0, 36.0)
+    seen = [augmentation(replace(plane(), camera=camera), np.random.default_rng(seed)).camera for seed in range(20)]
+    far = max(max(abs(c.cx - 48), abs(c.cy - 36)) for c in seen)
+    assert (far <= moved) if shift == 0 else (far > moved)
+
+
+def test_noise_of_colour_leaves_the_mean_and_is_as_large_as_said() -> None:
+    sample = replace(plane(), rgb=np.full((72, 96, 3), 120, np.uint8))
+    still = Augmentation(flip=False, scale=(1.0, 1.0))
+    noisy = replace(still, color_noise=8.0)
+    deviations = []
+    for seed in range(30):
+        one, other = (a(sample, np.random.default_rng(seed)).rgb.astype(float) for a in (still, noisy))
+        assert abs(other.mean() - one.mean()) < 0.2
+        deviations.append((other - one).std())
+    assert 0 < min(deviations) < 2 and 6 < max(deviations) < 8.5
