@@ -9,9 +9,8 @@ Files belong together by their names, whatever the folder lacks or has besides. 
 pixels off at edges.
 
 The images carry no EXIF. The camera is that of the authors' own synthesis, a lens of 35 mm and pixels of 36 um at this
-size, and the images agree: walls and tables are square to each other for focal lengths of about 970 pixels, and the
-blur is that of `LENSES` (docs/datasets.md has both measurements). The two images of a scene are not aligned: the camera
-turned between the exposures, by 1.6 pixels in the median and by 12.6 at most.
+size, whose blur the images have (`bench/onera_lens.py`, docs/datasets.md). The two images of a scene are not aligned:
+the camera turned between the exposures, by 1.6 pixels in the median and by 12.6 at most.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ FOCAL_LENGTH, PIXEL_PITCH = 35e-3, 36e-6
 """Metres."""
 
 FOCUS = 1.65
-"""Metres, measured: 1.65 +- 0.02 m, and 0.296 +- 0.006 for the blur's `rho`, which is so the usual 0.3."""
+"""Metres, measured: 1.657 +- 0.015 m, and 0.297 +- 0.006 for the blur's `rho`, which is so the usual 0.3."""
 
 LENSES = {
     aperture: ThinLens(FOCAL_LENGTH, f_number, FOCUS, PIXEL_PITCH)
