@@ -23,7 +23,7 @@ from scipy.optimize import least_squares
 
 from scene_understanding.datasets.onera_dfd import LENSES, OneraDfd
 from scene_understanding.datasets.rgbd import DatasetError
-from scene_understanding.simulation.defocus import GAMMA, ThinLens, blurred
+from scene_understanding.simulation.defocus import GAMMA, ThinLens, blurred_by
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -103,7 +103,7 @@ def best_blur(sharp: Float32, blurred: Float32, kernel: str, at: Any) -> tuple[F
 
     variance, shares = covariance(blurred, blurred), []
     for sigma in SIGMAS:
-        tried = blurred(sharp, sigma, kernel)
+        tried = blurred_by(sharp, sigma, kernel)
         shares.append(1 - covariance(tried, blurred) ** 2 / (covariance(tried, tried) * variance))
     return SIGMAS[np.argmin(shares, 0)], np.min(shares, 0)
 

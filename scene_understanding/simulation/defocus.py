@@ -102,8 +102,8 @@ def defocused(rgb: NDArray[np.uint8], depth: Float32, lens: ThinLens, kernel: st
         # Behind what is nearer a layer goes on as far as that one's blur may show it; farther away others lie there.
         reach = np.ceil(REACH * np.abs(sigmas[: k + 1]).max()) + 1
         cover = np.asarray(np.clip(k + 1 - place, 0, 1) * (distance <= reach), np.float32)
-        alpha = blurred(cover, abs(sigmas[k]), kernel)[..., None]
-        colour = blurred(light.reshape(-1, 3)[nearest], abs(sigmas[k]), kernel)
+        alpha = blurred_by(cover, abs(sigmas[k]), kernel)[..., None]
+        colour = blurred_by(light.reshape(-1, 3)[nearest], abs(sigmas[k]), kernel)
         out = out + alpha * (colour - out)
     grey = np.clip(out, 0, 1) ** np.float32(1 / GAMMA) * np.float32(255)
     return np.rint(grey).astype(np.uint8)
@@ -142,7 +142,7 @@ def _nearest(part: NDArray[np.bool_]) -> tuple[Float32, NDArray[np.intp]]:
     return np.asarray(distance, np.float32), number[label]
 
 
-def blurred(image: Float32, sigma: float, kernel: str) -> Float32:
+def blurred_by(image: Float32, sigma: float, kernel: str) -> Float32:
     """`image` (H, W) or (H, W, 3) float32, which goes on beyond its border as it is there."""
     if sigma < 0.05:
         return image
