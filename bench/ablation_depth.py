@@ -9,7 +9,6 @@ each row the tables in `docs/depth.md` and the curve beside it are made again fr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,7 +17,7 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from ablation_nyu import between_markers, one_line, table, write_json
+from ablation_nyu import between_markers, chosen, draw_curve, one_line, read_results, table, write_json
 
 from scene_understanding.datasets.open import open_dataset
 from scene_understanding.training.config import TrainingError
@@ -106,12 +105,6 @@ def config_of(row: Row, steps: int, start: str, init: str) -> DepthConfig:
     )  # fmt: skip
 
 
-def read_results(runs: Path) -> dict[str, dict[str, Any]]:
-    """Figures of the rows that are done, by name."""
-    files = {row.name: runs / row.name / "result.json" for row in ROWS}
-    return {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
-
-
 def tables(results: Mapping[str, dict[str, Any]]) -> str:
     """Markdown of all tables; rows that are not done are left out."""
     losses = [(row.title, *figures(results[row.name])) for row in LOSS_ROWS if row.name in results]
@@ -132,23 +125,6 @@ def figures(result: Mapping[str, Any]) -> tuple[str, ...]:
     return (*(f"{result[key]:.3f}" for key in SHOWN), str(result["seconds"]))
 
 
-def draw_curve(results: Mapping[str, dict[str, Any]], file: Path) -> None:
-    """rel over the number of training images, a line for each start."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 3.4), layout="constrained")
-    axes = figure.add_subplot()
-    for start, names in STARTS.items():
-        done = [results[name] for name in names if name in results]
-        axes.plot([r["images"] for r in done], [r["rel"] for r in done], "o-", label=start)
-    axes.set(xscale="log", xlabel="training images", ylabel="rel on val")
-    axes.set_xticks(list(IMAGES.values()), list(map(str, IMAGES.values())))
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.legend(title="start")
-    figure.savefig(file, dpi=120)
-
-
 def main(
     data: Annotated[str, typer.Option(help="nyuv2:DIR")],
     rows: Annotated[str, typer.Option(help="names with commas; all if empty")] = "",
@@ -162,17 +138,13 @@ def main(
     """Runs the rows that are not done, in their order, and writes the tables."""
     if threads:
         torch.set_num_threads(threads)
-    wanted = list(filter(None, rows.split(",")))
 
     @cache
     def samples(split: str) -> InMemory:
         return InMemory(open_dataset(data, split), SIZE, without_label)
 
     with one_line():
-        if unknown := set(wanted) - {row.name for row in ROWS}:
-            raise TrainingError(f"no row '{min(unknown)}'; there are {', '.join(row.name for row in ROWS)}")
-        chosen = [row for row in ROWS if not wanted or row.name in wanted]
-        configs = [(row, config_of(row, steps, str(start), str(init))) for row in chosen]
+        configs = [(row, config_of(row, steps, str(start), str(init))) for row in chosen(rows, ROWS)]
         between_markers(docs.read_text("utf-8"), "")
         for row, config in configs:
             folder = runs / row.name
@@ -191,10 +163,11 @@ def main(
 
 
 def write_docs(runs: Path, docs: Path) -> None:
-    results = read_results(runs)
+    results = read_results(runs, ROWS)
     docs.write_text(between_markers(docs.read_text("utf-8"), tables(results)), "utf-8")
     if any(name in results for names in STARTS.values() for name in names):
-        draw_curve(results, docs.with_name(f"{docs.stem}_curve.png"))
+        picture = docs.with_name(f"{docs.stem}_curve.png")
+        draw_curve(results, picture, STARTS, list(IMAGES.values()), lambda r: r["rel"], ("rel on val", "start"))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ row the tables in `docs/ablation.md` and the learning curve beside it are made a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -222,9 +222,9 @@ def write_json(content: Mapping[str, Any], file: Path) -> None:
     replace_file(file, lambda opened: opened.write(json.dumps(content, indent=1).encode()))
 
 
-def read_results(runs: Path) -> dict[str, dict[str, Any]]:
+def read_results(runs: Path, rows: Sequence[Any] = ROWS) -> dict[str, dict[str, Any]]:
     """Figures of the rows that are done, by name."""
-    files = {row.name: runs / row.name / "result.json" for row in ROWS}
+    files = {row.name: runs / row.name / "result.json" for row in rows}
     return {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
 
 
@@ -276,43 +276,54 @@ def between_markers(text: str, block: str) -> str:
     return f"{before}{begin}\n{block}\n{end}{after}"
 
 
-def draw_curve(results: Mapping[str, dict[str, Any]], file: Path) -> None:
-    """mIoU over the number of training images, a line for each start."""
-    import matplotlib
+def draw_curve(
+    results: Mapping[str, dict[str, Any]],
+    file: Path,
+    starts: Mapping[str, Sequence[str]],
+    images: Sequence[int],
+    value: Callable[[dict[str, Any]], float],
+    labels: tuple[str, str],
+) -> None:
+    """`value` of the rows that are done over their number of training images, a line for each start.
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    Args:
+        starts: rows by what the legend calls their start; images: ticks.
+        labels: of the value and of the legend.
+    """
+    from matplotlib.figure import Figure
 
-    figure, axes = plt.subplots(figsize=(5, 3.4), layout="constrained")
-    for start, names in STARTS.items():
+    figure = Figure(figsize=(5, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    for start, names in starts.items():
         done = [results[name] for name in names if name in results]
-        axes.plot([r["images"] for r in done], [100 * r["miou"] for r in done], "o-", label=start)
-    axes.set(xscale="log", xlabel="training images", ylabel="mIoU on val, 13 classes, %")
-    axes.set_xticks(list(IMAGES.values()), list(map(str, IMAGES.values())))
+        axes.plot([r["images"] for r in done], [value(r) for r in done], "o-", label=start)
+    axes.set(xscale="log", xlabel="training images", ylabel=labels[0])
+    axes.set_xticks(images, list(map(str, images)))
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend(title="start of the streams")
+    axes.legend(title=labels[1])
     figure.savefig(file, dpi=120)
-    plt.close(figure)
 
 
 def write_docs(runs: Path, docs: Path) -> None:
     results = read_results(runs)
     docs.write_text(between_markers(docs.read_text("utf-8"), tables(results)), "utf-8")
     if any(name in results for names in STARTS.values() for name in names):
-        draw_curve(results, docs.with_name(f"{docs.stem}_curve.png"))
+        labels = ("mIoU on val, 13 classes, %", "start of the streams")
+        picture = docs.with_name(f"{docs.stem}_curve.png")
+        draw_curve(results, picture, STARTS, list(IMAGES.values()), lambda r: 100 * r["miou"], labels)
 
 
-def chosen(names: str) -> list[Row]:
+def chosen(names: str, rows: Sequence[Any] = ROWS) -> list[Any]:
     """The rows of a list with commas, all if it is empty.
 
     Raises:
         TrainingError: a row that does not exist.
     """
-    wanted, known = list(filter(None, names.split(","))), [row.name for row in ROWS]
+    wanted, known = list(filter(None, names.split(","))), [row.name for row in rows]
     if unknown := [name for name in wanted if name not in known]:
         raise TrainingError(f"no row '{unknown[0]}'; there are {', '.join(known)}")
-    return [row for row in ROWS if row.name in (wanted or known)]
+    return [row for row in rows if row.name in (wanted or known)]
 
 
 def main(

@@ -15,8 +15,11 @@ from scene_understanding.commands.scoring import (
     circumstances,
     cores,
     default_split,
+    heading,
     only_for,
+    paragraphs,
     spread,
+    time_line,
     times,
 )
 from scene_understanding.datasets.folder import check_camera
@@ -97,17 +100,14 @@ def _write(out: Path, done: Evaluation, report: Mapping[str, Any]) -> None:
 
 def text(report: Mapping[str, Any]) -> str:
     """For people: errors, uncertainty and times."""
-    split = f", {report['split']}" if report["split"] else ""
-    what = f"{report['model']} on {report['data']}{split}: {report['images']} images"
     how = ", mirrored too" if report["flip"] else ""
     how += f", {report['passes']} passes of dropout" if report["passes"] > 1 else ""
     crop = "Eigen's crop" if report["crop"] == "eigen" else "whole images"
     lines = [
-        what + how,
+        heading(report, "images") + how,
         table(ERRORS, [[report[key] for key in ERRORS]]),
         f"{crop}, averaged over images, depth up to {report['largest']:g} m",
-        f"an image takes {report['ms']:.1f} ms in the network (p95 {report['ms_p95']:.1f}), "
-        f"{report['ms_total']:.1f} ms in all; {report['provider']}, {report['threads']} threads, {report['hardware']}",
+        time_line(report),
     ]
     if "ause" in report:
         lines.insert(
@@ -115,4 +115,4 @@ def text(report: Mapping[str, Any]) -> str:
             f"uncertainty: area between sparsification curves {report['ause']:.3f} (of a random order "
             f"{report['ause_random']:.3f}), rank correlation with the error {report['correlation']:.2f}",
         )
-    return "\n\n".join(lines) + (f"\n\nresults in {report['out']}" if report["out"] else "")
+    return paragraphs(lines, report)

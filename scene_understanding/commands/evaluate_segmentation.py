@@ -15,8 +15,11 @@ from scene_understanding.commands.scoring import (
     circumstances,
     cores,
     default_split,
+    heading,
     only_for,
+    paragraphs,
     spread,
+    time_line,
     times,
 )
 from scene_understanding.datasets.folder import FolderDataset
@@ -106,17 +109,14 @@ def _write(out: Path, done: Evaluation, report: Mapping[str, Any], labels: Label
 def text(report: Mapping[str, Any]) -> str:
     """For people: figures by class, their means, and times."""
     rows = [(name, *(report[key][name] for key in BY_CLASS)) for name in report["iou"]]
-    split = f", {report['split']}" if report["split"] else ""
     views = f"{report['views']} views" if report["views"] > 1 else "one view"
     lines = [
-        f"{report['model']} on {report['data']}{split}: {report['images']} images, {views}"
-        + (", mirrored too" if report["flip"] else ""),
+        f"{heading(report, 'images')}, {views}" + (", mirrored too" if report["flip"] else ""),
         table(("class", "IoU", "accuracy", "share"), rows),
         f"mean of {sum(value is not None for value in report['iou'].values())} classes: IoU {report['miou']:.3f}, "
         f"accuracy {report['ma']:.3f}; overall accuracy {report['oa']:.3f}",
-        f"an image takes {report['ms']:.1f} ms in the network (p95 {report['ms_p95']:.1f}), "
-        f"{report['ms_total']:.1f} ms in all; {report['provider']}, {report['threads']} threads, {report['hardware']}",
+        time_line(report),
     ]
     if report["unscored"]:
         lines.insert(2, f"not scored, for lack of training pixels: {', '.join(report['unscored'])}")
-    return "\n\n".join(lines) + (f"\n\nresults in {report['out']}" if report["out"] else "")
+    return paragraphs(lines, report)

@@ -14,7 +14,9 @@ from scene_understanding.commands.scoring import (
     circumstances,
     cores,
     default_split,
+    heading,
     only_for,
+    paragraphs,
     spread,
     times,
 )
@@ -52,12 +54,11 @@ def evaluate(wish: Wish, card: ModelCard, out: Path | None) -> dict[str, Any]:
 
 def text(report: Mapping[str, Any]) -> str:
     """For people: errors and times."""
-    split = f", {report['split']}" if report["split"] else ""
     lines = [
-        f"{report['model']} on {report['data']}{split}: {report['images']} pairs" + ", mirrored too" * report["flip"],
+        heading(report, "pairs") + ", mirrored too" * report["flip"],
         f"{report['epe']:.2f} px from semi-global matching on its {100 * report['known']:.0f} % of the pixels, "
         f"{100 * report['bad']:.1f} % of them off by 3 px and 5 %",
         f"an image takes {report['ms']:.1f} ms in the network (p95 {report['ms_p95']:.1f}); {report['provider']}, "
         f"{report['threads']} threads, {report['hardware']}",
     ]
-    return "\n\n".join(lines) + (f"\n\nresults in {report['out']}" if report["out"] else "")
+    return paragraphs(lines, report)

@@ -127,6 +127,25 @@ def circumstances(
     }
 
 
+def heading(report: Mapping[str, Any], unit: str) -> str:
+    """For people: what was scored on how many images or pairs of what."""
+    split = f", {report['split']}" if report["split"] else ""
+    return f"{report['model']} on {report['data']}{split}: {report['images']} {unit}"
+
+
+def time_line(report: Mapping[str, Any]) -> str:
+    """For people: what an image takes, and where."""
+    return (
+        f"an image takes {report['ms']:.1f} ms in the network (p95 {report['ms_p95']:.1f}), "
+        f"{report['ms_total']:.1f} ms in all; {report['provider']}, {report['threads']} threads, {report['hardware']}"
+    )
+
+
+def paragraphs(lines: Sequence[str], report: Mapping[str, Any]) -> str:
+    """For people: the lines, and where the results lie."""
+    return "\n\n".join(lines) + (f"\n\nresults in {report['out']}" if report["out"] else "")
+
+
 def only_for(wish: Wish, task: str, **defaults: object) -> None:
     """Raises CommandError where the wish has an option that means nothing for models of this task."""
     for name, default in defaults.items():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scene_understanding.datasets.rgbd import RgbdSample
-from scene_understanding.evaluation.depth_metrics import depth_errors, eigen_crop
+from scene_understanding.evaluation.depth_metrics import counted_part, depth_errors
 from scene_understanding.evaluation.timing import KEPT, EvaluationError, TimedNetwork, timed
 from scene_understanding.evaluation.uncertainty import Uncertainty, judge_uncertainty
 from scene_understanding.perception.depth_estimator import DepthEstimate, DepthEstimator
@@ -79,7 +79,7 @@ def evaluate(
             raise EvaluationError(f"image {sample.name} has no depth, so there is nothing to score against")
         estimate, milliseconds = timed(network, partial(look, sample), not times)
         times.append(milliseconds)
-        part = eigen_crop(sample.depth.shape) if crop == "eigen" else (slice(None), slice(None))
+        part = counted_part(sample.depth.shape, crop)
         depth, truth = estimate.depth[part], sample.depth[part]
         found = errors[sample.name] = depth_errors(depth, truth, SMALLEST, largest)
         if np.isfinite(found["rel"]):
@@ -100,9 +100,8 @@ def evaluate(
 
 def mirrored_mean(estimator: DepthEstimator, sample: RgbdSample) -> DepthEstimate:
     """The mean of the depth of an image and of its mirrored one; deviations are averaged likewise."""
-    camera = sample.camera
-    mirrored = replace(camera, cx=camera.width - 1 - camera.cx)
-    one, other = estimator(sample.rgb, camera), estimator(np.ascontiguousarray(sample.rgb[:, ::-1]), mirrored)
+    one = estimator(sample.rgb, sample.camera)
+    other = estimator(np.ascontiguousarray(sample.rgb[:, ::-1]), sample.camera.mirrored)
     half = np.float32(0.5)
     std = None if one.std is None or other.std is None else half * (one.std + other.std[:, ::-1])
     return DepthEstimate(half * (one.depth + other.depth[:, ::-1]), std)

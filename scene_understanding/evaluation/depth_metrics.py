@@ -23,6 +23,11 @@ def eigen_crop(shape: tuple[int, ...]) -> tuple[slice, slice]:
     return slice(round(top * rows), round(bottom * rows)), slice(round(left * columns), round(right * columns))
 
 
+def counted_part(shape: tuple[int, ...], crop: str) -> tuple[slice, slice]:
+    """The part of an image of `shape` (H, W) that counts: `eigen_crop` with "eigen", all of it with ""."""
+    return eigen_crop(shape) if crop == "eigen" else (slice(None), slice(None))
+
+
 def depth_errors(
     predicted: NDArray[np.float32], truth: NDArray[np.float32], smallest: float = 1e-3, largest: float = 10.0
 ) -> dict[str, float]:

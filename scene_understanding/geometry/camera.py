@@ -64,6 +64,11 @@ class PinholeCamera:
             cx=(self.cx + 0.5) * sx - 0.5, cy=(self.cy + 0.5) * sy - 0.5,
         )  # fmt: skip
 
+    @property
+    def mirrored(self) -> PinholeCamera:
+        """The camera of the same view after left and right are exchanged."""
+        return replace(self, cx=self.width - 1 - self.cx)
+
     @cached_property
     def rays(self) -> NDArray[np.float32]:
         """(H, W, 3) float32: the point at depth z = 1 m seen by each pixel. Cached, read-only."""

@@ -102,11 +102,10 @@ def _are_numbers(values: Any, count: int = 1, kind: type | tuple[type, ...] = (i
 
 def mirrored(sample: RgbdSample) -> RgbdSample:
     """Left and right exchanged, in the camera too; a mirrored place has no pose."""
-    camera = sample.camera
     return replace(
         sample, rgb=sample.rgb[:, ::-1], depth=sample.depth[:, ::-1],
         label=None if sample.label is None else sample.label[:, ::-1],
-        camera=replace(camera, cx=camera.width - 1 - camera.cx), map_from_camera=None,
+        camera=sample.camera.mirrored, map_from_camera=None,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
@@ -31,7 +32,7 @@ class TrainingError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(ABC):
     """The keys of every training config.
 
     Attributes:
@@ -152,9 +153,9 @@ class Config:
             raise TrainingError(f"augmentation: {error}") from error
 
     @property
+    @abstractmethod
     def description(self) -> str:
         """Of the network, one line for the card."""
-        raise NotImplementedError
 
     def augmentation_of_samples(self) -> Augmentation:
         """What training samples go through; ValueError or TypeError where `augmentation` holds what it cannot."""

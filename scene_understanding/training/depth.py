@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scene_understanding.evaluation.depth_metrics import depth_errors, eigen_crop, mean_errors
+from scene_understanding.evaluation.depth_metrics import counted_part, depth_errors, mean_errors
 from scene_understanding.models.patch_discriminator import PatchDiscriminator
 from scene_understanding.training import processes
 from scene_understanding.training.config import Config, TrainingError
@@ -100,7 +100,7 @@ class DepthRun(Run):
         for color, truth in self.validation:
             predicted, _ = self.average(color.to(self.device))
             for image, depth in zip(predicted.cpu().numpy()[:, 0], truth.numpy()[:, 0], strict=True):
-                part = eigen_crop(depth.shape) if self.config.crop == "eigen" else (slice(None), slice(None))
+                part = counted_part(depth.shape, self.config.crop)
                 errors.append(depth_errors(image[part], depth[part], self.config.smallest, self.config.largest))
         means = mean_errors(errors)
         if not math.isfinite(means[self.config.score]):
@@ -110,9 +110,6 @@ class DepthRun(Run):
 
     def columns(self) -> list[str]:
         return list(COLUMNS)
-
-    def row(self, result: dict[str, Any]) -> list[float | None]:
-        return [result[name] for name in COLUMNS]
 
     def line(self, result: dict[str, Any]) -> str:
         return ", ".join(f"{name} {result[name]:.3f}" for name in COLUMNS)

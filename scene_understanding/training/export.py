@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeGuard
 
 import numpy as np
 import onnx
@@ -64,6 +65,8 @@ def export(wish: Export) -> Path:
         path = Path(new) / "model.onnx"
         shapes = export_onnx(network, config, path, wish.int16)
         content = card(wish, config, path, shapes)
+        if takes_dropout(network):
+            content["dropout"] = {"channels": network.dropout_channels, "rate": network.dropout}
         if isinstance(config, SegmentationConfig) and config.label_set.endswith((".yaml", ".yml")):
             write_label_set(Path(new) / LABELS, load_label_set(config.label_set))
             content["label_set"] = LABELS
@@ -130,12 +133,17 @@ def export_onnx(network: nn.Module, config: Config, path: Path, int16: bool = Fa
     return shapes
 
 
+def takes_dropout(network: nn.Module) -> TypeGuard[DepthNetwork]:
+    """Whether it is exported with the input `dropout`."""
+    return isinstance(network, DepthNetwork) and network.dropout > 0
+
+
 def example_inputs(network: nn.Module, config: Config) -> dict[str, Tensor]:
     """Random inputs by name; two passes of dropout for a network that has it as an input."""
     generator = torch.Generator().manual_seed(0)
     specs = config.input_specs(config.size)
     inputs = {name: torch.randn(*spec.shape, generator=generator) for name, spec in specs.items()}
-    if isinstance(network, DepthNetwork) and network.dropout:
+    if takes_dropout(network):
         torch.manual_seed(0)
         inputs["dropout"] = network.draw(2, inputs["color"])
     return inputs

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from scene_understanding.datasets.open import KINDS, STEREO_KINDS
 from scene_understanding.labels import load_label_set
 from scene_understanding.training.config import EMBEDDED, Config, TrainingError
 from scene_understanding.training.depth_config import DepthConfig
-from scene_understanding.training.networks import build
 from scene_understanding.training.presets import STARTS, load_config, plain, presets
 from scene_understanding.training.records import read_rows
 from scene_understanding.training.segmentation_config import SegmentationConfig
@@ -88,13 +87,7 @@ def task_keys(wish: Export, config: Config, report: Mapping[str, Any]) -> dict[s
         unseen = report.get("unseen", [])
         return {"label_set": config.label_set, "unscored": unseen[HEADS.index(wish.head)] if unseen else []}
     if isinstance(config, DepthConfig):
-        network: Any = build(replace(config, start="", init=""))
-        dropout = {"channels": network.dropout_channels, "rate": network.dropout}
-        return {
-            "focal_length": config.focal_length,
-            **({"dropout": dropout} if network.dropout else {}),
-            **({"twins": dict(wish.twins)} if wish.twins else {}),
-        }
+        return {"focal_length": config.focal_length, **({"twins": dict(wish.twins)} if wish.twins else {})}
     return {}
 
 

@@ -150,9 +150,9 @@ class Run(ABC):
     def columns(self) -> list[str]:
         """Of log.csv after epoch, seconds and loss."""
 
-    @abstractmethod
     def row(self, result: dict[str, Any]) -> list[float | None]:
         """What `judge` found, by `columns`."""
+        return [result[name] for name in self.columns()]
 
     @abstractmethod
     def line(self, result: dict[str, Any]) -> str:

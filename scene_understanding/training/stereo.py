@@ -113,9 +113,6 @@ class StereoRun(Run):
     def columns(self) -> list[str]:
         return list(COLUMNS)
 
-    def row(self, result: dict[str, Any]) -> list[float | None]:
-        return [result[name] for name in COLUMNS]
-
     def line(self, result: dict[str, Any]) -> str:
         return f"{result['epe']:.2f} px from the matcher, {100 * result['bad']:.1f} % bad"
 
