@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import torch
 
 from scene_understanding.datasets.rgbd import RgbdSample
 from scene_understanding.geometry import PinholeCamera
+from scene_understanding.training.run import Run
 from scene_understanding.training.segmentation_config import SegmentationConfig
 
 CAMERA = PinholeCamera(64, 48, 60.0, 60.0, 31.5, 23.5)
@@ -55,6 +56,29 @@ def make_tiny_set() -> list[RgbdSample]:
         label = np.where(left, CHAIR, WALL).astype(np.uint8)
         samples.append(RgbdSample(str(i), rgb.astype(np.uint8), depth, CAMERA, label))
     return samples
+
+
+class CutOff(Exception):
+    pass
+
+
+@pytest.fixture
+def cut_at() -> Callable[[Run, int], None]:
+    """Trains a run until a step, as a kill would leave it."""
+
+    def train(run: Run, step: int) -> None:
+        work = run._train_batch
+
+        def dying(*batch: torch.Tensor) -> None:
+            if run.step == step:
+                raise CutOff
+            work(*batch)
+
+        run._train_batch = dying  # type: ignore[method-assign]
+        with pytest.raises(CutOff):
+            run.fit()
+
+    return train
 
 
 @pytest.fixture(autouse=True)

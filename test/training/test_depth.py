@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from scene_understanding.training.model_card import Export, command_of
 from scene_understanding.training.networks import build
 from scene_understanding.training.presets import find_config, write_config
 from scene_understanding.training.records import read_rows
+from scene_understanding.training.run import Run
 
 CONFIG = DepthConfig(
     network="d3net",
@@ -45,21 +47,12 @@ def test_it_learns_metres_and_says_so(tiny_set: list[RgbdSample], tmp_path: Path
 
 @pytest.mark.parametrize("losses", [{"eigen_gradient": 1.0}, {"l1": 1.0, "lsgan": 0.01}])
 def test_a_run_that_was_cut_off_ends_with_the_same_weights(
-    tiny_set: list[RgbdSample], tmp_path: Path, losses: dict[str, float]
+    tiny_set: list[RgbdSample], cut_at: Callable[[Run, int], None], tmp_path: Path, losses: dict[str, float]
 ) -> None:
     config = replace(CONFIG, losses=losses)
     DepthRun(config, tiny_set, tiny_set[:4], tmp_path / "whole").fit()
     cut = DepthRun(config, tiny_set, tiny_set[:4], tmp_path / "cut", save_every=0)
-    work = cut._train_batch
-
-    def dying(*batch: torch.Tensor) -> None:
-        if cut.step == 6:
-            raise KeyboardInterrupt
-        work(*batch)
-
-    cut._train_batch = dying  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        cut.fit()
+    cut_at(cut, 6)
     resumed = DepthRun(config, tiny_set, tiny_set[:4], tmp_path / "cut", save_every=0)
     assert resumed.step == 6
     resumed.fit()

@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,26 +24,8 @@ from scene_understanding.training.segmentation import SegmentationRun
 from scene_understanding.training.segmentation_config import SegmentationConfig
 
 
-class CutOff(Exception):
-    pass
-
-
 def start(config: SegmentationConfig, samples: list[RgbdSample], folder: Path, save_every: float = 1e9) -> Run:
     return SegmentationRun(config, samples, samples[:4], folder, "nyu13", save_every)
-
-
-def cut_at(run: Run, step: int) -> None:
-    """Trains until `step`, as a kill would leave it."""
-    work = run._train_batch
-
-    def dying(*batch: torch.Tensor) -> None:
-        if run.step == step:
-            raise CutOff
-        work(*batch)
-
-    run._train_batch = dying  # type: ignore[method-assign]
-    with pytest.raises(CutOff):
-        run.fit()
 
 
 def curve(folder: Path, name: str) -> list[dict[str, str]]:
@@ -51,7 +34,12 @@ def curve(folder: Path, name: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize(("save_every", "begins"), [(0, 6), (1e9, 4)])
 def test_a_run_that_was_cut_off_ends_with_the_same_curve(
-    tiny_config: SegmentationConfig, tiny_set: list[RgbdSample], tmp_path: Path, save_every: float, begins: int
+    tiny_config: SegmentationConfig,
+    tiny_set: list[RgbdSample],
+    cut_at: Callable[[Run, int], None],
+    tmp_path: Path,
+    save_every: float,
+    begins: int,
 ) -> None:
     config = replace(tiny_config, validate_every=2, lovasz=0.5)
     start(config, tiny_set, tmp_path / "whole").fit()
@@ -203,7 +191,12 @@ def test_a_damaged_checkpoint_is_one_line(
 
 @pytest.mark.parametrize(("broken", "what"), [("forward", "loss"), ("backward", "gradient")])
 def test_a_loss_that_is_no_number_ends_the_run_as_it_was(
-    tiny_config: SegmentationConfig, tiny_set: list[RgbdSample], tmp_path: Path, broken: str, what: str
+    tiny_config: SegmentationConfig,
+    tiny_set: list[RgbdSample],
+    cut_at: Callable[[Run, int], None],
+    tmp_path: Path,
+    broken: str,
+    what: str,
 ) -> None:
     run = start(replace(tiny_config, epochs=1), tiny_set, tmp_path, save_every=0)
     cut_at(run, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from scene_understanding.inference.card import read_card
 from scene_understanding.training.config import TrainingError
 from scene_understanding.training.export import export
 from scene_understanding.training.model_card import Export
+from scene_understanding.training.run import Run
 from scene_understanding.training.stereo import StereoRun, augmented
 from scene_understanding.training.stereo_config import StereoConfig
 
@@ -123,19 +125,12 @@ def test_configs_that_cannot_be_are_one_line(pairs: list[StereoSample], tmp_path
         StereoRun(CONFIG, pairs, [], tmp_path)
 
 
-def test_a_run_that_was_cut_off_ends_with_the_same_weights(pairs: list[StereoSample], tmp_path: Path) -> None:
+def test_a_run_that_was_cut_off_ends_with_the_same_weights(
+    pairs: list[StereoSample], cut_at: Callable[[Run, int], None], tmp_path: Path
+) -> None:
     StereoRun(CONFIG, pairs, pairs[:2], tmp_path / "whole").fit()
     cut = StereoRun(CONFIG, pairs, pairs[:2], tmp_path / "cut", save_every=0)
-    work = cut._train_batch
-
-    def dying(*batch: torch.Tensor) -> None:
-        if cut.step == 3:
-            raise KeyboardInterrupt
-        work(*batch)
-
-    cut._train_batch = dying  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        cut.fit()
+    cut_at(cut, 3)
     StereoRun(CONFIG, pairs, pairs[:2], tmp_path / "cut", save_every=0).fit()
     ends = [torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["average"] for name in ("whole", "cut")]
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
