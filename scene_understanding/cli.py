@@ -233,6 +233,7 @@ def evaluate(
     aperture: Annotated[
         str | None, typer.Option(help="onera_dfd: f2_8, or f8, on which the twin that learnt from such is scored")
     ] = None,
+    people: Annotated[int | None, typer.Option(min=1, help="keypoints: in every image of the embedded world")] = None,
     threads: Annotated[int, typer.Option(min=0, help="of the CPU; 0: all cores")] = 0,
     provider: Annotated[Provider, typer.Option(help="of ONNX Runtime")] = Provider.auto,
     limit: Annotated[int | None, typer.Option(min=1, help="only so many images, spread over the split")] = None,
@@ -245,7 +246,8 @@ def evaluate(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Scores a network on images with truth: IoU by class, errors of depth or disparity, milliseconds an image.
+    """Scores a network on images with truth: IoU by class, errors of depth or disparity, people and their joints that
+    are found, milliseconds an image.
 
     Example: scene-understanding evaluate fusenet_nyu13 --data nyuv2:data/nyuv2 --split val --views 5
     """
@@ -253,7 +255,9 @@ def evaluate(
     from scene_understanding.commands.scoring import Wish
 
     with results(as_json) as emit:
-        wish = Wish(model, data, split, views, flip, passes, aperture, threads, provider.value, limit, out, card, force)
+        wish = Wish(
+            model, data, split, views, flip, passes, aperture, people, threads, provider.value, limit, out, card, force
+        )
         report = module.evaluate(wish)
         emit(report, module.text(report))
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from scene_understanding.commands.output import CommandError
-from scene_understanding.commands.scoring import Wish, card_entry, outputs, seen_through
+from scene_understanding.commands.scoring import Wish, card_entry, only_for, outputs, seen_through
 from scene_understanding.inference.card import record_metrics
 from scene_understanding.inference.store import find
 
-TASKS = ("segmentation", "depth", "stereo")
+TASKS = ("segmentation", "depth", "stereo", "keypoints")
 """Of models that can be scored; each has its module `evaluate_TASK`."""
 
 
@@ -25,6 +25,8 @@ def evaluate(wish: Wish) -> dict[str, Any]:
     card = find(wish.model)
     if card.task not in TASKS:
         raise CommandError(f"model '{card.name}' is for {card.task}; only {', '.join(TASKS)} can be evaluated")
+    if card.task != "keypoints":
+        only_for(wish, card.task, people=None)
     module = _module(card.task)
     report: dict[str, Any] = module.evaluate(wish, card, outputs(wish, card))
     if wish.card:

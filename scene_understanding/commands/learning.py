@@ -18,6 +18,8 @@ Data = Annotated[
     str | None, typer.Option("--data", metavar="KIND:PLACE", help="where the data is, as nyuv2:FOLDER, folder:FOLDER")
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="RUN", help="folder of the run (default: runs/CONFIG)")]
+PeopleTrain = Annotated[str | None, typer.Option("--train", help="fit or all; or seeds of buildings")]
+PeopleVal = Annotated[str | None, typer.Option("--val", help="val or all; or seeds of buildings")]
 PairsTrain = Annotated[str | None, typer.Option("--train", help="fit or all")]
 PairsVal = Annotated[str | None, typer.Option("--val", help="val or all")]
 Train = Annotated[str | None, typer.Option("--train", help='list to train on, by name or path, or "0-80%"')]
@@ -61,6 +63,18 @@ def train_stereo(
     Example: scene-understanding train stereo --config monodepth_kitti --data kitti_stereo:data/kitti_stereo
     """
     _train(module.Training("stereo", config, out, data, train, val, epochs, None, init), as_json)
+
+
+@train_app.command("keypoints")
+def train_keypoints(
+    config: ConfigName, data: Data = None, out: Out = None, train: PeopleTrain = None, val: PeopleVal = None,
+    epochs: Epochs = None, start: Start = None, init: Init = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Trains a network for the skeletons of people.
+
+    Example: scene-understanding train keypoints --config openpose --data lsp:data/lsp
+    """
+    _train(module.Training("keypoints", config, out, data, train, val, epochs, start, init), as_json)
 
 
 def _train(wish: module.Training, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from scene_understanding.inference.store import find, shipped
 
 
 def listing() -> dict[str, Any]:
-    """Name, task, label set, size, and mIoU or relative error of each shipped model."""
+    """Name, task, label set, size, and mIoU, relative error or OKS-AP of each shipped model."""
     return {"models": [_summary(find(name)) for name in shipped()]}
 
 
@@ -27,6 +27,7 @@ def _summary(card: ModelCard) -> dict[str, Any]:
         "focal_length": card.focal_length or None,
         "miou": card.metrics.get("val", {}).get("miou"),
         "rel": card.metrics.get("val", {}).get("rel"),
+        "oks_ap": card.metrics.get("val", {}).get("oks_ap"),
         "description": card.description,
     }
 
@@ -36,10 +37,10 @@ def listing_text(report: dict[str, Any]) -> str:
     if not report["models"]:
         return "no models are shipped with this version"
     rows = [
-        (m["name"], m["task"], m["label_set"], m["megabytes"], m["miou"], m["rel"], m["description"])
+        (m["name"], m["task"], m["label_set"], m["megabytes"], m["miou"], m["rel"], m["oks_ap"], m["description"])
         for m in report["models"]
     ]
-    return table(("model", "task", "labels", "MB", "mIoU", "rel", "description"), rows)
+    return table(("model", "task", "labels", "MB", "mIoU", "rel", "OKS-AP", "description"), rows)
 
 
 def show(name: str) -> dict[str, Any]:

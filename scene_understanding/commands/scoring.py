@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from scene_understanding.commands.output import CommandError
-from scene_understanding.datasets.open import split_spec
 from scene_understanding.inference.card import ModelCard
 from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
 from scene_understanding.inference.store import find
 
 COMPARED = {
     "nyuv2": "val", "nyuv2_mat": "val", "camvid": "val", "sunrgbd": "test", "onera_dfd": "val", "onera_dfd_f8": "val",
-    "kitti_stereo": "val",
+    "kitti_stereo": "val", "lsp": "val",
 }  # fmt: skip
 """Split of each kind of dataset unless another is named."""
 
@@ -36,6 +35,7 @@ class Wish:
 
     Attributes:
         passes: of Monte Carlo dropout; aperture: of `onera_dfd`, which decides on images and model.
+        people: in every image of the embedded world, for models of keypoints; None for the dataset's own number.
         threads: of the CPU; 0 for every core that this process may use.
         limit: only so many images, spread over the split.
         card: the figures become `metrics.CARD` of the model's card.
@@ -48,6 +48,7 @@ class Wish:
     flip: bool = False
     passes: int = 1
     aperture: str | None = None
+    people: int | None = None
     threads: int = 0
     provider: str = "auto"
     limit: int | None = None
@@ -58,7 +59,7 @@ class Wish:
 
 def default_split(data: str) -> str | None:
     """The part of a dataset that networks are compared on, not the one that they learn from."""
-    kind, place = split_spec(data)
+    kind, _, place = data.partition(":")
     if kind == "folder":
         return "val" if (Path(place).expanduser() / "val.txt").is_file() else None
     return COMPARED.get(kind)
@@ -86,7 +87,7 @@ def seen_through(wish: Wish) -> Wish:
     """
     if wish.aperture is None:
         return wish
-    kind, place = split_spec(wish.data)
+    kind, _, place = wish.data.partition(":")
     if kind != "onera_dfd":
         raise CommandError(f"{kind} has no apertures; --aperture is for onera_dfd")
     if wish.aperture == "f2_8":
@@ -155,7 +156,7 @@ def only_for(wish: Wish, task: str, **defaults: object) -> None:
 
 def card_entry(wish: Wish, report: Mapping[str, Any], kept: Sequence[str]) -> dict[str, Any]:
     """What the model's card keeps: figures, rounded, and the command that makes them again on any machine."""
-    kind, place = split_spec(wish.data)
+    kind = wish.data.partition(":")[0]
     data = wish.data if kind.startswith("embedded") else f"{kind}:DIR"
     split = report["split"] and Path(report["split"]).name
     options = [
@@ -163,6 +164,7 @@ def card_entry(wish: Wish, report: Mapping[str, Any], kept: Sequence[str]) -> di
         *(["--views", str(wish.views)] if wish.views > 1 else []),
         *(["--flip"] if wish.flip else []),
         *(["--passes", str(wish.passes)] if wish.passes > 1 else []),
+        *(["--people", str(wish.people)] if wish.people else []),
         *(["--threads", str(wish.threads)] if wish.threads else []),
         *(["--provider", wish.provider] if wish.provider != "auto" else []),
     ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scene_understanding.geometry import PinholeCamera
+from scene_understanding.labels.keypoints import COCO18_NAMES
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,7 @@ class PeopleSample:
         depth: (H, W) float32, metres as measured, NaN where unknown; None without.
         camera: intrinsics; None without.
         points: (P, 18, 3) float32, metres in the optical frame, the joints inside the body; None without.
+        labelled: (18,) bool: keypoints of which the dataset speaks at all.
     """
 
     name: str
@@ -35,6 +37,7 @@ class PeopleSample:
     depth: NDArray[np.float32] | None = None
     camera: PinholeCamera | None = None
     points: NDArray[np.float32] | None = None
+    labelled: NDArray[np.bool_] = field(default_factory=lambda: np.ones(len(COCO18_NAMES), bool))
 
 
 class PeopleDataset(Protocol):

@@ -22,20 +22,22 @@ ROBOT_LOW, ROBOT_HIGH = 0.04, 1.3
 """What lies between these heights, metres, is in a robot's way."""
 
 
-def generate_building(seed: int) -> World:
+def generate_building(seed: int, guests: int = 0) -> World:
     """A furnished floor with people; the same seed gives the same world.
+
+    With `guests` there are so many people instead, all of them at the start: `posed` places them.
 
     Every room can be reached from the start: the rare floor whose furniture shuts one off is drawn anew.
     """
-    world = _draw(np.random.default_rng(seed))
+    world = _draw(np.random.default_rng(seed), guests)
     redraws = 0
     while not world.every_room_reachable():
         redraws += 1
-        world = _draw(np.random.default_rng([seed, redraws]))
+        world = _draw(np.random.default_rng([seed, redraws]), guests)
     return world
 
 
-def _draw(rng: Generator) -> World:
+def _draw(rng: Generator, guests: int) -> World:
     plan = generate_plan(rng)
     materials, mesh = Materials(rng), MeshBuilder()
     warmth = rng.uniform(-0.08, 0.08)
@@ -46,7 +48,11 @@ def _draw(rng: Generator) -> World:
     shape, material, label, instance = mesh.arrays()
     grid = _grid(plan, shape)
     start = _start(plan, grid)
-    people = _people(rng, materials, grid, start, mesh.instances)
+    if guests:
+        place = start.translation[None, :2]
+        people = [random_person(materials, place, mesh.instances + 1 + k) for k in range(guests)]
+    else:
+        people = _people(rng, materials, grid, start, mesh.instances)
     rooms = tuple(Room(r.kind, r.inner.corners, plan.height) for r in plan.rooms)
     return World(shape, material, label, instance, materials.table(), tuple(lights), rooms, grid, tuple(people), start)
 

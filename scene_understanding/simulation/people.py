@@ -139,10 +139,14 @@ class Person:
         out[:, 2] += ANKLE_HEIGHT * h - lowest
         return out
 
+    def orientation(self, time: float) -> Float:
+        """(3, 3) the trunk's rotation in the map: its columns are forward, left and up."""
+        return rotation_about("z", self.place(time)[1])
+
     def mesh(self, time: float) -> tuple[Shape, NDArray[np.int32]]:
         """The body in the map, and per triangle (T,) the material."""
         body = self._body
-        rotations, origins = self._frames(self.joints(time), self.place(time)[1])
+        rotations, origins = self._frames(self.joints(time), self.orientation(time))
         turned = rotations.transpose(0, 2, 1).astype(np.float32)
         vertices = body.vertices @ turned + origins[:, None].astype(np.float32)
         normals = (body.normals @ turned)[:, _SPHERE_CORNERS]
@@ -153,7 +157,7 @@ class Person:
     def _body(self) -> _Body:
         """The pieces, each in its own frame: blobs first, then bones."""
         blobs, bones = self._blobs(), self._bones()
-        _, starts, ends = self._layout(self.joints(0.0), self.place(0.0)[1])
+        _, starts, ends = self._layout(self.joints(0.0), self.orientation(0.0))
         lengths = np.linalg.norm(ends - starts, axis=1)
         local = [_blob(size, roundness) for size, roundness, _ in blobs]
         local += [_bone(float(n), a, b) for n, (a, b, _) in zip(lengths, bones, strict=True)]
@@ -191,9 +195,9 @@ class Person:
         ]
         return [(0.034 * h, 0.03 * h, c.skin), *side, *side]
 
-    def _layout(self, j: Float, yaw: float) -> tuple[Float, Float, Float]:
+    def _layout(self, j: Float, orientation: Float) -> tuple[Float, Float, Float]:
         """Middles of the blobs (B, 3), starts and ends (K, 3) of the bones, for joints (18, 3)."""
-        h, forward, up = self.height, np.array([np.cos(yaw), np.sin(yaw), 0]), np.array([0, 0, self.height])
+        h, forward, up = self.height, orientation[:, 0], self.height * orientation[:, 2]
         hips, neck, head = (j[R_HIP] + j[L_HIP]) / 2, j[NECK], (j[R_EAR] + j[L_EAR]) / 2
         feet = j[[R_ANKLE, L_ANKLE]] + 0.045 * h * forward - 0.022 * up
         blobs = [
@@ -209,15 +213,15 @@ class Person:
                 *j[[L_KNEE, L_ANKLE]]]  # fmt: skip
         return np.array(blobs), np.array(starts), np.array(ends)
 
-    def _frames(self, joints: Float, yaw: float) -> tuple[Float, Float]:
+    def _frames(self, joints: Float, orientation: Float) -> tuple[Float, Float]:
         """Rotation (P, 3, 3) and origin (P, 3) of every piece in the map."""
-        blobs, starts, ends = self._layout(joints, yaw)
+        blobs, starts, ends = self._layout(joints, orientation)
         z = (ends - starts) / np.linalg.norm(ends - starts, axis=1, keepdims=True)
         x = np.cross([[0.0, 1.0, 0.0]], z)
         flat = np.linalg.norm(x, axis=1) < 0.3
         x[flat] = np.cross([[1.0, 0.0, 0.0]], z[flat])
         x /= np.linalg.norm(x, axis=1, keepdims=True)
-        turned = np.broadcast_to(rotation_about("z", yaw), (len(blobs), 3, 3))
+        turned = np.broadcast_to(orientation, (len(blobs), 3, 3))
         return np.concatenate([turned, np.stack([x, np.cross(z, x), z], axis=2)]), np.concatenate([blobs, starts])
 
 

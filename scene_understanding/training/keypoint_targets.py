@@ -49,7 +49,7 @@ def fields(keypoints: Tensor, size: tuple[int, int], stride: int = STRIDE, width
     Arguments as of `heat_maps`. Equations 9 and 10 of the paper; ends as well as sides reach out by `width`.
     """
     x, y = (axis / stride for axis in map_grid(size, keypoints.device, stride))
-    limbs = torch.as_tensor(PAF_LIMBS, device=keypoints.device)
+    limbs = torch.tensor(PAF_LIMBS, device=keypoints.device)
     start, end = (keypoints[:, :, limbs[:, k]] / stride for k in range(2))  # (N, P, 19, 2)
     way = end - start
     length = way.norm(dim=-1, keepdim=True)
@@ -67,5 +67,5 @@ def fields(keypoints: Tensor, size: tuple[int, int], stride: int = STRIDE, width
         count += on
     mean = (total / count.clamp(min=1)).flatten(1, 2)
     out = torch.empty_like(mean)
-    out[:, PAF_CHANNELS.reshape(-1)] = mean
+    out[:, torch.tensor(PAF_CHANNELS.ravel(), device=out.device)] = mean
     return out

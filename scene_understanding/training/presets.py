@@ -14,11 +14,12 @@ from scene_understanding.datasets.folder import write_label_set
 from scene_understanding.labels import load_label_set
 from scene_understanding.training.config import Config, TrainingError
 from scene_understanding.training.depth_config import DepthConfig
+from scene_understanding.training.keypoint_config import KeypointConfig
 from scene_understanding.training.records import replace_file
 from scene_understanding.training.segmentation_config import SegmentationConfig
 from scene_understanding.training.stereo_config import StereoConfig
 
-CONFIGS: tuple[type[Config], ...] = (SegmentationConfig, DepthConfig, StereoConfig)
+CONFIGS: tuple[type[Config], ...] = (SegmentationConfig, DepthConfig, StereoConfig, KeypointConfig)
 CONFIG, LABELS = "config.yaml", "labels.yaml"
 """What a run's folder keeps of how it was started."""
 
@@ -80,7 +81,7 @@ def find_config(name_or_path: str) -> Config:
 
 def _with_sensible_crop(config: Config) -> Config:
     """The config; not in `Config` itself, since a shortened run may be without crops."""
-    if config.augmentation.get("crop") and not config.crop_epochs:
+    if config.augmentation.get("crop") and not config.crop_epochs and not isinstance(config, KeypointConfig):
         raise TrainingError(f"training config {config.name}: crop is never taken; crop_epochs says in how many epochs")
     if config.crop_epochs > config.epochs:
         raise TrainingError(

@@ -234,7 +234,7 @@ def test_models_that_cannot_be_scored(
     data = ("--data", f"folder:{folder}")
     assert "no model 'fusenet_mars'" in call(capfd, "fusenet_mars", *data)[2]
     assert "depth and std out" in call(capfd, tiny_model(task="depth", focal_length=10.0), *data)[2]
-    assert "is for pose; only segmentation, depth, stereo can be" in call(capfd, tiny_model(task="pose"), *data)[2]
+    assert "is for pose; only segmentation, depth, stereo, keypoints" in call(capfd, tiny_model(task="pose"), *data)[2]
     assert "unscored ids [9] are no classes of tiny" in call(capfd, tiny_model(SIZE, unscored=[9]), *data)[2]
     code, _, err = call(capfd, tiny_model(SIZE, unscored=["blue"]), *data)
     assert code == 2 and "unscored is ['blue']; expected class ids" in err

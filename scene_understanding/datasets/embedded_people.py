@@ -1,0 +1,156 @@
+"""Views of the embedded world with people in every pose: rendered as they are asked for, or once into a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scene_understanding.datasets.embedded import rendered_once
+from scene_understanding.datasets.people import PeopleSample
+from scene_understanding.datasets.rgbd import DatasetError
+from scene_understanding.geometry import PinholeCamera, Pose
+
+if TYPE_CHECKING:
+    from scene_understanding.simulation.render import Frame
+
+CAMERA = PinholeCamera(640, 480, 554.0, 554.0, 319.5, 239.5)
+"""60 degrees wide, as an RGB-D camera of the PrimeSense kind."""
+TRAINING_CAMERA = CAMERA.resized(512, 384)
+VIEWS = 40
+"""Of each building, unless told otherwise."""
+CROWDS = (1, 2, 3, 4, 5, 6, 8, 10, 14, 20)
+"""How many people the training views of a building have, by the last digit of its seed."""
+BEHIND = 0.2
+"""A joint lies so far behind the surface of its own body at most, metres, where the camera sees it."""
+
+
+class EmbeddedPeople:
+    """Samples of 640x480 with depth, as sensors see them; going through them in order is cheapest.
+
+    Args:
+        seeds: buildings.
+        people: in every view.
+        views: of each building.
+
+    Raises:
+        DatasetError: no buildings, views or people.
+    """
+
+    def __init__(self, seeds: Sequence[int], people: int, views: int = VIEWS) -> None:
+        if not seeds or views < 1 or people < 1:
+            raise DatasetError(f"embedded: {views} views of {people} people in {len(seeds)} buildings are none")
+        self.seeds, self.people, self.views = seeds, people, views
+        self._rendering: tuple[int, int, Iterator[PeopleSample]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.seeds) * self.views
+
+    def __getitem__(self, index: int) -> PeopleSample:
+        """Sample by position (negative ones count from the end); what lies before it in its building is rendered."""
+        building, view = divmod(range(len(self))[index], self.views)
+        if self._rendering is None or self._rendering[0] != building or self._rendering[1] > view:
+            self._rendering = building, 0, _noisy_samples(self.seeds[building], self.people, self.views)
+        _, done, samples = self._rendering
+        for _ in range(view - done):
+            next(samples)
+        self._rendering = building, view + 1, samples
+        return next(samples)
+
+
+class EmbeddedPeopleViews:
+    """`views` views of each building for training, 512x384, without noise or depth, rendered once.
+
+    Args:
+        folder: where the arrays lie or are rendered to, in the way of `EmbeddedViews`.
+        seeds: buildings; each has as many people as `CROWDS` says.
+
+    Raises:
+        DatasetError: a folder made for other arguments.
+    """
+
+    def __init__(self, folder: str | Path, seeds: Sequence[int], views: int) -> None:
+        self._seeds, self._views = seeds, views
+        self.rgb, self.pixels, self.seen, self.area = rendered_once(
+            Path(folder), ("rgb", "pixels", "seen", "area"), partial(render_building, views=views), seeds,
+            {"views": views},
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.rgb)
+
+    def __getitem__(self, index: int) -> PeopleSample:
+        """Sample by position (negative ones count from the end)."""
+        building, view = divmod(range(len(self))[index], self._views)
+        there = self.area[index] > 0
+        return PeopleSample(
+            _name(self._seeds[building], view), np.asarray(self.rgb[index]), self.pixels[index][there],
+            self.seen[index][there], self.area[index][there],
+        )  # fmt: skip
+
+
+def render_building(seed: int, views: int) -> tuple[NDArray[Any], ...]:
+    """rgb (views, 384, 512, 3) uint8; for up to the most of `CROWDS` people, area 0 where there are fewer: pixels
+    (views, P, 18, 2) float32, seen (views, P, 18) bool and area (views, P) float32."""
+    rgb, most = [], max(CROWDS)
+    pixels, seen = np.full((views, most, 18, 2), np.nan, np.float32), np.zeros((views, most, 18), bool)
+    area = np.zeros((views, most), np.float32)
+    for k, sample in enumerate(_samples(seed, CROWDS[seed % len(CROWDS)], views, TRAINING_CAMERA)):
+        rgb.append(sample.rgb)
+        people = len(sample.area)
+        pixels[k, :people], seen[k, :people], area[k, :people] = sample.pixels, sample.seen, sample.area
+    return np.stack(rgb), pixels, seen, area
+
+
+def _noisy_samples(seed: int, people: int, views: int) -> Iterator[PeopleSample]:
+    from dataclasses import replace
+
+    from scene_understanding.simulation.sensors import RgbdNoise
+
+    noise = RgbdNoise(seed)
+    for k, sample in enumerate(_samples(seed, people, views, CAMERA)):
+        assert sample.depth is not None
+        rgb, depth = noise.apply(sample.rgb, sample.depth, CAMERA, k)
+        yield replace(sample, rgb=rgb, depth=depth)
+
+
+def _samples(seed: int, people: int, views: int, camera: PinholeCamera) -> Iterator[PeopleSample]:
+    """As an ideal camera sees them."""
+    from scene_understanding.simulation.posed import crowd_views
+    from scene_understanding.simulation.render import Renderer
+
+    world, poses = crowd_views(seed, people, views, camera)
+    renderer = Renderer(world)
+    ids = np.array([person.instance for person in world.people], np.uint32)
+    for view, pose in enumerate(poses):
+        frame = renderer.render(camera, pose, float(view))
+        joints = np.stack([person.joints(float(view)) for person in world.people])
+        yield _sample(_name(seed, view), frame, joints, ids, camera, pose)
+
+
+def _sample(
+    name: str, frame: Frame, joints: NDArray[np.float64], ids: NDArray[np.uint32], camera: PinholeCamera, pose: Pose
+) -> PeopleSample:
+    """Who shows a pixel, and their joints: all but those that something or somebody else hides.
+
+    A joint that the own body hides counts as labelled, not as seen, as people label it in COCO.
+    """
+    points = pose.inverse().apply(joints)
+    pixels, depth = camera.project(points)
+    column, row = (np.nan_to_num(np.rint(pixels[..., k]), nan=-1.0) for k in range(2))
+    inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
+    at = (np.where(inside, row, 0).astype(int), np.where(inside, column, 0).astype(int))
+    own = inside & (frame.instance[at] == ids[:, None])
+    seen = own & (frame.depth[at] > depth - BEHIND)
+    area = np.array([np.count_nonzero(frame.instance == i) for i in ids], np.float32)
+    there = area > 0
+    pixels, points = (np.where(own[..., None], values, np.nan)[there].astype(np.float32) for values in (pixels, points))
+    return PeopleSample(name, frame.rgb, pixels, seen[there], area[there], frame.depth, camera, points)
+
+
+def _name(seed: int, view: int) -> str:
+    return f"people{seed:05d}_{view:03d}"
