@@ -134,7 +134,7 @@ def simulate(
 @app.command()
 def run(
     context: typer.Context,
-    nodes: Annotated[list[str], typer.Argument(metavar="NODE...", help="segmentation, depth, simulator")],
+    nodes: Annotated[list[str], typer.Argument(metavar="NODE...", help="segmentation, depth, keypoints, simulator")],
     host: Annotated[Host, typer.Option(help="dds needs no ROS 2; ros2 needs a sourced one")] = Host.dds,
     remap: Remap = None,
     param: Param = None,
@@ -179,7 +179,8 @@ def replay(
     """Plays a bag through nodes; prints latency, rate, drops, and how well they did where the bag tells it.
 
     Masks are scored against ground_truth/mask (IoU by class), depth against ground_truth/depth or, where there is none,
-    the measured depth_registered/image_rect.
+    the measured depth_registered/image_rect, people against ground_truth/people (OKS-AP, PCK, metres by which joints
+    are off).
 
     Example: scene-understanding replay kitchen.mcap -r rgb/image_rect_color:=/camera/color/image_raw --out out.mcap
     """
@@ -291,6 +292,26 @@ def models_path(model: Annotated[str, typer.Argument(help="name, or folder")], a
         emit({"model": report["name"], "path": report["path"]}, report["path"])
 
 
+@models_app.command("import")
+def models_import(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="checkpoint of Lightweight OpenPose, as published")],
+    name: Annotated[str, typer.Argument(help="of the model")],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="where its folder goes (default: networks)")] = None,
+    size: Annotated[str, typer.Option(metavar="HxW", help="of the images that it takes, multiples of 8")] = "384x512",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Makes a model of weights that others published, read without running what may be in the file.
+
+    Example: scene-understanding models import checkpoint_iter_370000.pth lightweight_openpose
+    """
+    from scene_understanding.commands import models, train
+
+    with results(as_json) as emit:
+        report = models.import_checkpoint(file, name, out, size, force)
+        emit(report, train.made_text(report))
+
+
 @data_app.command("check")
 def data_check(data: Data, split: Split = None, label_set: LabelSetOption = None, as_json: Json = False) -> None:
     """Reads all of a dataset: sizes, depth, share of each class, a line for everything wrong (exit code 1).
@@ -359,7 +380,7 @@ def doctor(as_json: Json = False) -> None:
 
 @app.command()
 def params(
-    node: Annotated[str, typer.Argument(help="segmentation, depth, simulator")],
+    node: Annotated[str, typer.Argument(help="segmentation, depth, keypoints, simulator")],
     as_yaml: Annotated[bool, typer.Option("--yaml", help="as a ROS 2 parameter file")] = False,
     as_json: Json = False,
 ) -> None:

@@ -23,7 +23,8 @@ ARROWS: dict[str, set[str]] = {
     "mapping": {"geometry", "labels"},
     "messages": {"geometry", "labels"},
     "simulation": {"geometry", "labels"},
-    "nodes": BELOW_NODES | {"simulation", "evaluation.depth_metrics", "evaluation.segmentation_metrics"},
+    "nodes": BELOW_NODES
+    | {"simulation", "evaluation.depth_metrics", "evaluation.keypoint_metrics", "evaluation.segmentation_metrics"},
     "hosts": {"nodes.node", "nodes.parameters", "messages", "geometry"},
     "evaluation": {"models", "perception", "geometry", "labels", "inference", "messages", "datasets"},
     "datasets": {"models", "perception", "geometry", "labels", "messages", "hosts", "simulation"},

@@ -142,9 +142,11 @@ def test_wheel_holds_what_a_robot_needs(tmp_path: Path) -> None:
         archive.extractall(tmp_path / "site")
     wanted = [
         "config/depth.yaml",
+        "config/keypoints.yaml",
         "config/segmentation.yaml",
         "config/training/fusenet_folder.yaml",
         "launch/depth.launch.py",
+        "launch/keypoints.launch.py",
         "launch/segmentation.launch.py",
         "msg_definitions/People.msg",
     ]

@@ -15,6 +15,8 @@ from scene_understanding.nodes.parameters import ParameterDescription, describe
 NODES = {
     "depth": "scene_understanding.nodes.depth:DepthNode",
     "depth_score": "scene_understanding.nodes.depth_score:DepthScoreNode",
+    "keypoints": "scene_understanding.nodes.keypoints:KeypointsNode",
+    "keypoints_score": "scene_understanding.nodes.keypoints_score:KeypointsScoreNode",
     "segmentation": "scene_understanding.nodes.segmentation:SegmentationNode",
     "segmentation_score": "scene_understanding.nodes.segmentation_score:SegmentationScoreNode",
     "simulator": "scene_understanding.nodes.simulator:SimulatorNode",

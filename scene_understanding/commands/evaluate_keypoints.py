@@ -24,6 +24,7 @@ from scene_understanding.commands.scoring import (
 )
 from scene_understanding.datasets.open_people import PEOPLE, open_people
 from scene_understanding.evaluation import keypoints
+from scene_understanding.evaluation.keypoint_metrics import REACH, figures
 from scene_understanding.evaluation.keypoint_pictures import write_people
 from scene_understanding.evaluation.keypoints import Evaluation
 from scene_understanding.evaluation.timing import TimedNetwork
@@ -52,10 +53,10 @@ def evaluate(wish: Wish, card: ModelCard, out: Path | None) -> dict[str, Any]:
     single = wish.data.startswith(SINGLE)
     done = keypoints.evaluate(network, spread(dataset, wish.limit, wish.data), single)
     report = {
-        **keypoints.figures(list(done.judgements.values())),
+        **figures(list(done.judgements.values())),
         **times(done.network_ms, done.total_ms),
         "decoding": "one person" if single else "several people",
-        "reach": keypoints.REACH,
+        "reach": REACH,
         **circumstances(wish, network, split, threads, out),
         "people_per_image": 1 if single else wish.people or PEOPLE,
     }

@@ -107,4 +107,4 @@ def export(
     """
     with results(as_json) as emit:
         report = module.export(run, name, out, head, output_stride, int16, history or (), twin or (), force)
-        emit(report, module.export_text(report))
+        emit(report, module.made_text(report))

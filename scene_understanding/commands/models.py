@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from scene_understanding.commands.output import table
+from scene_understanding.commands.output import CommandError, table
+from scene_understanding.commands.train import made, need, new_model
 from scene_understanding.inference.card import ModelCard
 from scene_understanding.inference.store import find, shipped
 
@@ -76,3 +79,20 @@ def card_text(name: str) -> str:
     classes = dict.fromkeys(c for iou in by_class.values() for c in iou)  # in order, each once
     rows = [(c, *(iou.get(c) for iou in by_class.values())) for c in classes]
     return f"{text}\n\n{table(('IoU by class', *by_class), rows)}"
+
+
+def import_checkpoint(file: Path, name: str, out: Path | None, size: str, force: bool) -> dict[str, Any]:
+    """Makes a model of a checkpoint that others published; see the options of the command.
+
+    Raises:
+        CommandError, TrainingError: it cannot be done as asked.
+    """
+    need("torch", "onnx")
+    from scene_understanding.training.import_openpose import import_openpose
+
+    wanted = re.fullmatch(r"(\d{1,4})x(\d{1,4})", size)
+    if wanted is None:
+        raise CommandError(f"size is '{size}'; expected HEIGHTxWIDTH, such as 384x512")
+    folder = new_model(name, out, force)
+    import_openpose(file.expanduser(), name, folder, (int(wanted[1]), int(wanted[2])))
+    return made(folder)

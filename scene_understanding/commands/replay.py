@@ -15,9 +15,12 @@ from scene_understanding.hosts.bag import BagHost
 from scene_understanding.hosts.bag_reader import BagReader
 from scene_understanding.hosts.names import NO_ARGUMENTS, Remapping, RosArguments
 from scene_understanding.nodes.depth_score import DepthScoreNode
+from scene_understanding.nodes.keypoints_score import KeypointsScoreNode
 from scene_understanding.nodes.node import Node
 from scene_understanding.nodes.parameters import from_mapping
 from scene_understanding.nodes.segmentation_score import SegmentationScoreNode
+
+ScoreNode = SegmentationScoreNode | DepthScoreNode | KeypointsScoreNode
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Scoring:
 
     node: str
     outputs: tuple[str, ...]
-    score: type[SegmentationScoreNode] | type[DepthScoreNode]
+    score: type[ScoreNode]
     truth: str
     measured: str = ""
 
@@ -41,6 +44,7 @@ class Scoring:
 SCORINGS = (
     Scoring("segmentation", ("mask", "label_info"), SegmentationScoreNode, "ground_truth/mask"),
     Scoring("depth", ("depth",), DepthScoreNode, "ground_truth/depth", "depth_registered/image_rect"),
+    Scoring("keypoints", ("people",), KeypointsScoreNode, "ground_truth/people"),
 )
 MEASURED_SLOP = 0.01
 """Seconds: a depth camera's stamps are not always those of the colour camera beside it."""
@@ -140,7 +144,7 @@ def _references(wish: Replay) -> dict[Scoring, str]:
     return references
 
 
-def _score(scoring: Scoring, reference: str, wish: Replay) -> SegmentationScoreNode | DepthScoreNode:
+def _score(scoring: Scoring, reference: str, wish: Replay) -> ScoreNode:
     """The score node with the parameters that the user gave it by its name; those for all nodes are for the others."""
     names = _arguments(wish).names(scoring.score.name)
     single = tuple(p for p in wish.arguments.parameters if not isinstance(p, str) and p[0] == names.name)
@@ -177,6 +181,8 @@ def text(report: dict[str, Any]) -> str:
         parts.append(iou_table(report))
     if "rel" in report:
         parts.append(error_table(report))
+    if "oks_ap" in report:
+        parts.append(people_table(report))
     parts += [f"{name} did nothing: {' '.join(reasons)}" for name, reasons in report["silent"].items()]
     parts += [f"lost: {loss}" for loss in report["losses"]]
     if report["out"]:
@@ -200,3 +206,12 @@ def error_table(report: dict[str, Any]) -> str:
     against = f"against {report['depth_reference']} up to {report['largest']:g} m"
     line = f"({report['images']} images {against}; of each whole image, then averaged over images)"
     return f"{table(ERRORS, [[report[name] for name in ERRORS]])}\n{line}"
+
+
+def people_table(report: dict[str, Any]) -> str:
+    """How well people were found and their joints placed, a column each."""
+    columns = ("oks_ap", "pck", "joint_error_m", "joints_placed")
+    line = (
+        f"({report['people']} people in {report['people_images']} images; joints in space up to {report['reach']:g} m)"
+    )
+    return f"{table(columns, [[report[name] for name in columns]])}\n{line}"

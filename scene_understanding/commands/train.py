@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scene_understanding.commands.output import CommandError, table
+from scene_understanding.inference.card import read_card
 
 RUNS, MODELS = Path("runs"), Path("networks")
 """Where trainings and models of one's own go unless told otherwise."""
@@ -39,7 +40,7 @@ def train(wish: Training) -> dict[str, Any]:
     Raises:
         CommandError, TrainingError, DatasetError: it cannot be done as asked.
     """
-    _need("torch", "safetensors")
+    need("torch", "safetensors")
     from scene_understanding.training import processes
     from scene_understanding.training.presets import find_config, with_epochs
 
@@ -78,39 +79,54 @@ def export(
     Raises:
         CommandError, TrainingError: it cannot be done as asked.
     """
-    _need("torch", "onnx")
-    from scene_understanding.inference.card import read_card
+    need("torch", "onnx")
     from scene_understanding.training.export import export as write
     from scene_understanding.training.model_card import Export
 
+    folder = new_model(name, out, force)
+    pairs = dict(twin.partition("=")[::2] for twin in twins)
+    if not all(pairs.values()):
+        raise CommandError("--twin takes NAME=MODEL, as f8=d3net_dfd_f8")
+    write(Export(run.expanduser(), name, folder, head, output_stride, int16, tuple(history), pairs))
+    return made(folder)
+
+
+def new_model(name: str, out: Path | None, force: bool) -> Path:
+    """The folder of a model that is to be made in `out`, or in `MODELS`.
+
+    Raises:
+        CommandError: the name cannot be one, or the folder holds a model that may not be overwritten.
+    """
     if name in ("", ".", "..") or "/" in name or "\\" in name:
         raise CommandError(f"'{name}' cannot be the name of a model; --out says in which folder it goes")
     folder = (out or MODELS).expanduser() / name
     if (folder / "model.yaml").exists() and not force:
         raise CommandError(f"{folder} holds a model; --force overwrites it")
-    pairs = dict(twin.partition("=")[::2] for twin in twins)
-    if not all(pairs.values()):
-        raise CommandError("--twin takes NAME=MODEL, as f8=d3net_dfd_f8")
-    path = write(Export(run.expanduser(), name, folder, head, output_stride, int16, tuple(history), pairs))
+    return folder
+
+
+def made(folder: Path) -> dict[str, Any]:
+    """What a model that was just made is."""
     card = read_card(folder)
     return {
-        "model": name,
+        "model": card.name,
         "out": str(folder),
         "label_set": card.label_set,
         "outputs": card.outputs,
-        "megabytes": path.stat().st_size / 1e6,
+        "megabytes": card.path.stat().st_size / 1e6,
         "metrics": card.metrics,
     }
 
 
-def export_text(report: dict[str, Any]) -> str:
-    """For people."""
+def made_text(report: dict[str, Any]) -> str:
+    """The same for people."""
     outputs = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in report["outputs"].items())
     labels = f"labels {report['label_set']}, " if report["label_set"] else ""
     return f"{report['out']}: {report['megabytes']:.1f} MB, {labels}{outputs}"
 
 
-def _need(*modules: str) -> None:
+def need(*modules: str) -> None:
+    """Raises CommandError where a module is not installed."""
     for module in modules:
         if find_spec(module) is None:
-            raise CommandError(f"training and export need {module}: pip install 'scene_understanding[train]'")
+            raise CommandError(f"making models needs {module}: pip install 'scene_understanding[train]'")

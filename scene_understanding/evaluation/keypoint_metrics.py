@@ -1,8 +1,9 @@
 """How near found skeletons come to true ones (NumPy alone).
 
 - OKS-AP: average precision over people, with the object keypoint similarity as overlap (COCO's keypoint challenge); the
-  figures are those of pycocotools. Two things are not COCO's: the neck, which COCO does not label, counts where a
-  dataset labels it, and up to `MOST` people count in an image.
+  figures are those of pycocotools. Three things are not COCO's: the neck, which COCO does not label, counts where a
+  dataset labels it; up to `MOST` people count in an image; and people of whom fewer than `FEWEST` keypoints are seen do
+  not count, nor does somebody who finds them: one or two points are no skeleton.
 - PCK: the share of joints that are right, nearer to the truth than a fifth of the torso (Yang and Ramanan, PAMI 2013);
   the torso is the distance from the left shoulder to the right hip, as evaluations on LSP have it.
 - Errors in metres of joints in space.
@@ -14,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scene_understanding.datasets.people import PeopleSample
 from scene_understanding.labels.keypoints import COCO18_NAMES
 from scene_understanding.perception.keypoint_similarity import area_of_keypoints, oks
 from scene_understanding.perception.skeletons import Skeletons
@@ -38,6 +39,9 @@ RECALLS.flags.writeable = False
 SMALLEST_AREA = 32.0**2
 """Pixels; smaller people do not count. COCO labels no keypoints of such."""
 
+FEWEST = 3
+"""Keypoints of a person who counts; COCO counts people of whom one is labelled."""
+
 MOST = 100
 """So many people of an image count, the surest first; COCO's 20 are too few for a crowd of 20 and a false one."""
 
@@ -48,9 +52,31 @@ counts in part."""
 RIGHT_WITHIN = 0.2
 """Of the torso."""
 
+REACH = 4.0
+"""Metres up to which joints in space are judged."""
+
 KINDS = np.array([name.removeprefix("right_").removeprefix("left_") for name in COCO18_NAMES])
 """(18,) of the joints, left and right alike."""
 KINDS.flags.writeable = False
+
+
+class LabelledPeople(Protocol):
+    """P people as they truly are in an image; `datasets.people.PeopleSample` is one such.
+
+    Attributes:
+        pixels: (P, 18, 2) float32, NaN where nothing is known.
+        seen: (P, 18) bool; False where `pixels` is NaN.
+        area: (P,) float32, pixels that show each one; NaN where not known.
+    """
+
+    @property
+    def pixels(self) -> NDArray[np.float32]: ...
+
+    @property
+    def seen(self) -> Bool: ...
+
+    @property
+    def area(self) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,17 +96,17 @@ class Matching:
     people: int
 
 
-def uncounted(sample: PeopleSample) -> Bool:
-    """(P,) who does not count: too small, or nothing is seen of them."""
-    return ~sample.seen.any(1) | (true_area(sample) < SMALLEST_AREA)
+def uncounted(sample: LabelledPeople, fewest: int = FEWEST) -> Bool:
+    """(P,) who does not count: too small, or too little is seen of them."""
+    return (sample.seen.sum(1) < fewest) | (true_area(sample) < SMALLEST_AREA)
 
 
-def true_area(sample: PeopleSample) -> NDArray[np.float64]:
+def true_area(sample: LabelledPeople) -> NDArray[np.float64]:
     """(P,) pixels of everybody, 1 at least; `area_of_keypoints` where the dataset does not say."""
     return np.where(np.isnan(sample.area), area_of_keypoints(sample.pixels), np.maximum(sample.area, 1.0))
 
 
-def similarity(sample: PeopleSample, pixels: Float) -> NDArray[np.float64]:
+def similarity(sample: LabelledPeople, pixels: Float) -> NDArray[np.float64]:
     """OKS (D, P), 0..1, by the true keypoints that are seen.
 
     Of whom nothing is seen there is, as in COCO, a region instead: the box of their keypoints with as much again on
@@ -119,10 +145,10 @@ def match(alike: Float, score: Float, uncounted: Bool, least: Float = OKS_STEPS)
     return matched
 
 
-def matching(sample: PeopleSample, found: Skeletons, most: int = MOST) -> Matching:
-    """Whom the `most` surest people found in an image are."""
+def matching(sample: LabelledPeople, found: Skeletons, most: int = MOST, fewest: int = FEWEST) -> Matching:
+    """Whom the `most` surest people found in an image are; `fewest` as in `uncounted`."""
     found = found[np.argsort(-found.score, kind="stable")[:most]]
-    out = uncounted(sample)
+    out = uncounted(sample, fewest)
     matched = match(similarity(sample, found.pixels), found.score, out)
     ignored = (matched >= 0) & np.append(out, False)[matched]  # -1 is the one appended
     return Matching(found.score, (matched >= 0) & ~ignored, ignored, int((~out).sum()))
@@ -142,7 +168,7 @@ def average_precision(images: Sequence[Matching]) -> NDArray[np.float64]:
     return np.array([at_end[t, np.searchsorted(right[t] / people, RECALLS)].mean() for t in range(len(OKS_STEPS))])
 
 
-def partners(sample: PeopleSample, found: Skeletons) -> Index:
+def partners(sample: LabelledPeople, found: Skeletons) -> Index:
     """(P,) position of the one found who is taken for each true person, -1 where nobody is; see `PAIRED`."""
     (whom,) = match(similarity(sample, found.pixels), found.score, uncounted(sample), np.array([PAIRED]))
     pairs = np.full(len(sample.pixels), -1)
@@ -199,3 +225,91 @@ def joint_errors(truth: Float, found: Float, reach: float) -> Float:
     """
     near = np.linalg.norm(truth, axis=-1) <= reach
     return np.where(near, np.linalg.norm(found - truth, axis=-1), np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What is right and wrong in one image with P people.
+
+    Attributes:
+        matching: of the people found.
+        right, judged: (P, 18) bool, of the joints in the image, see `joints_right`.
+        metres: (P, 18) how far joints in space are off; NaN where one is not known, or the truth is out of reach.
+        near: (P, 18) bool: within reach and seen, of somebody who is found, so that it could have a place.
+    """
+
+    matching: Matching
+    right: Bool
+    judged: Bool
+    metres: Float
+    near: Bool
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """`people` who count, those `found` and those found `false` at the lowest similarity, `pck` of all joints."""
+        hit, ignored = self.matching.hit[0], self.matching.ignored[0]
+        return {
+            "people": self.matching.people,
+            "found": int(hit.sum()),
+            "false": int((~hit & ~ignored).sum()),
+            "pck": float(self.right.sum() / self.judged.sum()) if self.judged.any() else float("nan"),
+        }
+
+
+def judged(
+    sample: LabelledPeople,
+    found: Skeletons,
+    places: tuple[Float, Float] | None = None,
+    single: bool = False,
+    reach: float = REACH,
+    most: int = MOST,
+) -> Judgement:
+    """What is right and wrong in an image.
+
+    Args:
+        places: joints in metres, (P, 18, 3) as true and (D, 18, 3) as found; None: none are judged.
+        single: one person is there and at most one is found, who is the same, and all labelled joints are judged,
+            hidden ones too, as evaluations on LSP do. Else it is the joints that are seen, of people who count.
+        reach: metres from the camera up to which joints in space are judged.
+        most: so many people found count for the average precision, the surest ones.
+    """
+    pairs = np.full(1, len(found) - 1) if single else partners(sample, found)
+    counted = np.ones_like(sample.seen) if single else sample.seen & ~uncounted(sample)[:, None]
+    right, right_or_wrong = joints_right(sample.pixels, of_partners(found.pixels, pairs), counted)
+    metres, near = np.full(sample.seen.shape, np.nan), np.zeros_like(sample.seen)
+    if places is not None:
+        truth, points = places
+        metres = joint_errors(truth, of_partners(points, pairs), reach)
+        near = counted & (pairs >= 0)[:, None] & (np.linalg.norm(truth, axis=-1) <= reach)
+    return Judgement(matching(sample, found, most), right, right_or_wrong, metres, near)
+
+
+def figures(judgements: Sequence[Judgement]) -> dict[str, Any]:
+    """`oks_ap`, `ap50`, `ap75`, `pck`, `pck_by_joint`, `people`, and where there is anything to judge in space:
+    `joint_error_m` (the median), `joint_error_p90_m`, and `joints_placed`, the share of joints that got a place."""
+    matchings = [judgement.matching for judgement in judgements]
+    precision = average_precision(matchings)
+    right, right_or_wrong = (sum(getattr(j, of).sum(0) for j in judgements) for of in ("right", "judged"))
+    mean, by_joint = pck(right, right_or_wrong)
+    return {
+        "oks_ap": float(precision.mean()),
+        "ap50": float(precision[0]),
+        "ap75": float(precision[5]),
+        "pck": mean,
+        "pck_by_joint": by_joint,
+        "people": sum(m.people for m in matchings),
+        **_in_space(judgements),
+    }
+
+
+def _in_space(judgements: Sequence[Judgement]) -> dict[str, float]:
+    near, metres = (np.concatenate([getattr(j, of).ravel() for j in judgements]) for of in ("near", "metres"))
+    if not near.any():
+        return {}
+    known = np.isfinite(metres)
+    median, most = np.percentile(metres[known], (50, 90)) if known.any() else (np.nan, np.nan)
+    return {
+        "joint_error_m": float(median),
+        "joint_error_p90_m": float(most),
+        "joints_placed": float(known[near].mean()),
+    }

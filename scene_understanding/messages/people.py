@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import hypot
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ from scene_understanding.messages.types import (
 )
 
 _COUNT = len(COCO18_NAMES)
+BODY_COLOUR = 0.3, 0.7, 1.0, 0.3
+"""Red, green, blue and opacity of bodies."""
+ARROW = 0.6
+"""Metres: the length of an arrow that shows a heading."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +128,57 @@ def people_to_marker_array(people: PeopleArrays, header: Header, lifetime_ns: in
             marker.colors = [_colour(k) for k in keypoints]
         markers += [marker for marker in (joints, lines) if marker.points]
     return MarkerArray(markers=markers)
+
+
+def bodies_to_markers(
+    start: NDArray[np.floating],
+    end: NDArray[np.floating],
+    radius: NDArray[np.floating],
+    header: Header,
+    lifetime_ns: int = 500_000_000,
+) -> list[Marker]:
+    """An ellipsoid, translucent, in the place of each capsule: a marker each ("bodies").
+
+    Args:
+        start, end: (N, C, 3) metres, NaN where not known; radius: (N, C) metres.
+    """
+    markers: list[Marker] = []
+    for n, c in np.argwhere(np.isfinite(start + end).all(-1)).tolist():
+        width = 2 * float(radius[n, c])
+        marker = _marker(header, "bodies", len(markers), Marker.SPHERE, Marker.ADD, width, lifetime_ns)
+        along = end[n, c] - start[n, c]
+        length = float(np.linalg.norm(along))
+        marker.pose.position = Point(*((start[n, c] + end[n, c]) / 2).tolist())
+        marker.pose.orientation = _turned_from_z(along / max(length, 1e-9))
+        marker.scale.z += length
+        marker.color = ColorRGBA(*BODY_COLOUR)
+        markers.append(marker)
+    return markers
+
+
+def headings_to_markers(
+    origin: NDArray[np.floating],
+    heading: NDArray[np.floating],
+    header: Header,
+    lifetime_ns: int = 500_000_000,
+) -> list[Marker]:
+    """Arrows of `ARROW` metres, a marker each ("heading"), of unit vectors `heading` (N, 3) at `origin` (N, 3), metres;
+    none where one is NaN."""
+    markers: list[Marker] = []
+    for n in np.flatnonzero(np.isfinite(origin + heading).all(-1)).tolist():
+        marker = _marker(header, "heading", n, Marker.ARROW, Marker.ADD, 0.1, lifetime_ns)
+        marker.points = [Point(*origin[n].tolist()), Point(*(origin[n] + ARROW * heading[n]).tolist())]
+        marker.scale = Vector3(0.04, 0.1, 0.0)  # shaft and head across; the head as long as is usual
+        markers.append(marker)
+    return markers
+
+
+def _turned_from_z(direction: NDArray[np.floating]) -> Quaternion:
+    """That turns z into a unit vector (3,) or its opposite, whichever is nearer: of what looks alike either way; the
+    identity for zero."""
+    x, y, z = (direction if direction[2] >= 0 else -direction).tolist()
+    norm = hypot(x, y, 1 + z)
+    return Quaternion(-y / norm, x / norm, 0.0, (1 + z) / norm)
 
 
 def _colour(keypoint: int) -> ColorRGBA:

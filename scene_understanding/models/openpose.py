@@ -66,7 +66,8 @@ class OpenPose(PoseNetwork):
     def stages(self, color: Tensor) -> list[Maps]:
         features = self.features(color)
         found = [(self.first[0](features), self.first[1](features))]
-        for heat, field in self.later:  # type: ignore[misc]
+        for stage in self.later:
+            heat, field = stage.children()
             joined = torch.cat([features, *found[-1]], dim=1)
             found.append((heat(joined), field(joined)))
         return found

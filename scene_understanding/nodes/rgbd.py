@@ -83,6 +83,14 @@ class Calibration:
         model = self._checked(camera_info, shape)
         return model.rectified.rays if self._rectified else model.raw_rays
 
+    def straight(self, camera_info: Any, shape: tuple[int, ...], pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Pixels (..., 2) where `camera`, which has no lens, sees what the image has there. Raises as `camera`."""
+        model = self._checked(camera_info, shape)
+        if self._rectified:
+            return pixels
+        centre, focal_length = np.array([model.raw.cx, model.raw.cy]), np.array([model.raw.fx, model.raw.fy])
+        return (model.distortion.undistort((pixels - centre) / focal_length) * focal_length + centre).astype(np.float32)
+
     def _checked(self, camera_info: Any, shape: tuple[int, ...]) -> CameraModel:
         key = calibration_key(camera_info)
         if self._model is None or self._key != key:

@@ -67,7 +67,7 @@ def area_of_keypoints(pixels: Float) -> NDArray[np.float64]:
     """(N,) about how many pixels people (N, 18, 2) cover, where nothing but their keypoints is known: `AREA_OF_BOX` of
     the keypoints' bounding box, whose shorter side is `NARROWEST` of the longer one at least, and 1 at least."""
     known = _known(pixels)[..., None]
-    low, high = (np.where(known, pixels, fill) for fill in (np.inf, -np.inf))
+    low, high = (np.where(known, np.asarray(pixels, np.float64), fill) for fill in (np.inf, -np.inf))
     size = np.where(known.any(1), high.max(1) - low.min(1), 0.0)
     return np.maximum(AREA_OF_BOX * size.max(-1) * np.maximum(size.min(-1), NARROWEST * size.max(-1)), 1.0)
 

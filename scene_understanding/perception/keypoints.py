@@ -3,9 +3,9 @@
 Heat maps have a peak at every keypoint, and part affinity fields a unit vector along every limb. Peaks are joined to
 limbs where the field points from one to the other, and limbs to people.
 
-Nothing is enlarged, which is what takes long elsewhere: peaks are placed between the cells of the maps by a Gaussian
-through their neighbours, and the fields are read where they are needed, for all candidate pairs of all limbs at once.
-Most pairs join different people, and two cells between them are enough to tell.
+Quick by doing little: heat maps are only doubled, so that the peaks of two people near each other part, and a Gaussian
+through its neighbours places a peak between cells; the fields stay as they are and are read where they are needed, for
+all candidate pairs of all limbs at once. Most pairs join different people, which two cells between them tell.
 """
 
 from __future__ import annotations
@@ -25,10 +25,17 @@ Index = NDArray[np.intp]
 
 _COUNT = len(COCO18_NAMES)
 _FROM, _TO = np.array(PAF_LIMBS).T
+_X = PAF_CHANNELS[:, 0]
+"""(19,) channels of x; that of y is the next one."""
 _TREE = _COUNT - 1
 """The first limbs lead from the neck outwards, on one way to every keypoint; the others close loops."""
-_GLANCE = np.array([[1 / 3], [2 / 3]], np.float32)
+_GLANCES = (np.float32(1 / 3), np.float32(2 / 3))
 """Where along a pair the fields are looked at first."""
+_RIM = 4
+"""Cells around enlarged maps: twice as many as cubic interpolation reaches, so that no map feels the next."""
+_FALL = np.float32(np.exp(-((8 / 7) ** 2)))
+"""By what a peak falls ever faster from cell to cell; beyond the border one of OpenPose's standard deviation, 7/8 of a
+cell, is assumed to go on."""
 _LOWEST = 0.05
 """What is next to a peak counts as no lower than this share of it: the logarithm of noise around 0 says nothing."""
 
@@ -39,7 +46,7 @@ class DecodeParameters:
 
     Attributes:
         peak_threshold: a keypoint is where a heat map is higher than this, 0..1.
-        sigma: of the peaks, cells of the map; used at its border only, where a peak has no neighbour on one side.
+        max_peaks: of every heat map so many of the highest peaks count; what has more of them is noise.
         limb_samples: the fields are read at so many places along a limb.
         limb_threshold: a place speaks for the limb where the field along it is more than this, 0..1.
         limb_ratio: a limb is where more than this share of its places speak for it.
@@ -48,7 +55,7 @@ class DecodeParameters:
     """
 
     peak_threshold: float = 0.1
-    sigma: float = 7 / 8
+    max_peaks: int = 128
     limb_samples: int = 10
     limb_threshold: float = 0.05
     limb_ratio: float = 0.8
@@ -75,6 +82,30 @@ class _Peaks:
 
     def __len__(self) -> int:
         return len(self.keypoint)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    """K pairs of peaks that a limb might join.
+
+    Attributes:
+        limb: (K,) index of `PAF_LIMBS`.
+        start, end: (K,) indices of the peaks.
+        x, y: (K,) float32 cells, of the start, inside the map.
+        right, down: (K,) float32 cells, the way from there to the end.
+    """
+
+    limb: Index
+    start: Index
+    end: Index
+    x: Float32
+    y: Float32
+    right: Float32
+    down: Float32
+
+    def __getitem__(self, index: Index) -> _Pairs:
+        ends = self.limb[index], self.start[index], self.end[index]
+        return _Pairs(*ends, self.x[index], self.y[index], self.right[index], self.down[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +150,17 @@ def decode(
 def decode_single(heat_maps: Float32, stride: int = 8) -> Skeletons:
     """The one person in an image that is known to show one: each keypoint where its heat map is highest.
 
-    Arguments as of `decode`. A keypoint is not seen if its map is nowhere above 0. The score is the mean confidence.
+    Arguments as of `decode`. A keypoint is not seen if its map is nowhere above 0, and nobody if all are so. The
+    score is the mean confidence.
     """
-    heat = _padded(heat_maps)
-    highest = heat.reshape(_COUNT, -1).argmax(1) + np.arange(_COUNT) * heat[0].size
-    peaks = _peaks_at(heat, highest[heat.reshape(-1)[highest] > 0], DEFAULTS.sigma)
+    heat = _enlarged(heat_maps)
+    inside = heat[:, _RIM:-_RIM, _RIM:-_RIM].reshape(_COUNT, -1)
+    highest = inside.argmax(1)
+    seen = np.flatnonzero(inside.max(1) > 0)
+    y, x = np.divmod(highest[seen], heat.shape[2] - 2 * _RIM)
+    peaks = _peaks_at(heat, np.ravel_multi_index((seen, y + _RIM, x + _RIM), heat.shape))
+    if not len(peaks):
+        return NOBODY
     return _skeletons(peaks, np.zeros(len(peaks), np.intp), peaks.confidence.sum(keepdims=True) / _COUNT, stride)
 
 
@@ -132,107 +169,125 @@ def _finite(maps: Float32) -> Float32:
     return maps if known.all() else np.where(known, maps, np.float32(0))
 
 
-def _padded(heat_maps: Float32) -> Float32:
-    """(18, h + 2, w + 2) the keypoints' maps, finite and with zeros around them, which keep them apart in memory."""
+def _enlarged(heat_maps: Float32) -> Float32:
+    """The keypoints' maps with cells of half the size and a rim around: (18, 2 h + 2 `_RIM`, 2 w + 2 `_RIM`)."""
     _, height, width = heat_maps.shape
-    padded = np.zeros((_COUNT, height + 2, width + 2), np.float32)
-    padded[:, 1:-1, 1:-1] = _finite(heat_maps[:_COUNT])
-    return padded
+    rim = _RIM // 2
+    maps = np.empty((_COUNT, height + 2 * rim, width + 2 * rim), np.float32)
+    maps[:, rim:-rim, rim:-rim] = _finite(heat_maps[:_COUNT])
+    for side in maps[:, :, rim:-rim].transpose(1, 0, 2), maps.transpose(2, 0, 1):
+        for way in side, side[::-1]:
+            edge, inner = np.maximum(way[2], 0), np.maximum(way[3], np.float32(1e-6))
+            way[1] = np.minimum(edge * edge / inner * _FALL, np.float32(0.999) * edge)  # peaks lie inside
+            way[0] = way[1] * _FALL
+    rows = maps.reshape(-1, maps.shape[2])
+    size = (2 * rows.shape[1], 2 * rows.shape[0])
+    enlarged: Float32 = np.asarray(cv2.resize(rows, size, interpolation=cv2.INTER_CUBIC), np.float32)
+    return enlarged.reshape(_COUNT, -1, size[0])
 
 
 def _find_peaks(heat_maps: Float32, parameters: DecodeParameters) -> _Peaks:
     """Where a map is above the threshold and no lower than all around; of equal neighbours the first."""
-    heat = _padded(heat_maps)
-    rows = heat.reshape(-1, heat.shape[2])
+    heat = _enlarged(heat_maps)
+    _, height, width = heat.shape
+    rows = heat.reshape(-1, width)
+    flat = rows.reshape(-1)
     top = (rows >= cv2.dilate(rows, np.ones((3, 3), np.uint8))) & (rows > parameters.peak_threshold)
     at = np.flatnonzero(top)
-    before = rows.reshape(-1)[at[:, None] - (np.array([1, -1, 0, 1]) + [0, rows.shape[1], rows.shape[1], rows.shape[1]])]
-    return _peaks_at(heat, at[(before < rows.reshape(-1)[at, None]).all(1)], parameters.sigma)
+    keypoint, y, x = np.unravel_index(at, heat.shape)
+    inside = (y >= _RIM) & (y < height - _RIM) & (x >= _RIM) & (x < width - _RIM)
+    at, keypoint = at[inside], keypoint[inside]
+    first = (flat[at[:, None] - [1, width - 1, width, width + 1]] < flat[at, None]).all(1)
+    at, keypoint = at[first], keypoint[first]
+    if np.bincount(keypoint, minlength=1).max() > parameters.max_peaks:
+        order = np.lexsort((-flat[at], keypoint))  # map by map, the highest first
+        rank = np.arange(len(at)) - np.searchsorted(keypoint, keypoint)
+        at = at[np.sort(order[rank < parameters.max_peaks])]
+    return _peaks_at(heat, at)
 
 
-def _peaks_at(heat: Float32, at: Index, sigma: float) -> _Peaks:
-    """Peaks between cells, from heat (18, h + 2, w + 2), padded, and the flat indices (M,) of the highest cells.
+def _peaks_at(heat: Float32, at: Index) -> _Peaks:
+    """Peaks between cells, from `_enlarged` maps and the flat indices (M,) of their highest cells.
 
-    A Gaussian's sums over rows and columns are Gaussians of its place and width, and their logarithms parabolas.
+    A Gaussian summed over rows or columns is one of the same place and width, and its logarithm a parabola.
     """
-    _, height, width = heat.shape
+    width = heat.shape[2]
     windows = heat.reshape(-1)[at + (np.array([[-width], [0], [width]]) + [-1, 0, 1])[..., None]]  # (3, 3, M)
     windows = np.maximum(windows, 0)
     sums = np.stack([windows.sum(0), windows.sum(1)])  # (2, 3, M): along x, along y
     low, here, high = np.log(np.maximum(sums, _LOWEST * sums[:, 1:2])).transpose(1, 0, 2)
-    keypoint, y, x = np.unravel_index(at, heat.shape)
-    xy = np.stack([x, y]) - 1
-    fall = np.float32(1 / sigma**2)
-    low = np.where(xy == 0, 2 * here - high - fall, low)
-    high = np.where(xy == [[width - 3], [height - 3]], 2 * here - low - fall, high)
     bend = np.maximum(2 * here - low - high, np.float32(1e-3))
     step = np.clip((high - low) / (2 * bend), -0.5, 0.5)
     tops = windows[1, 1] * np.exp((bend * step**2).sum(0) / 2)
-    return _Peaks(keypoint, (xy + step).astype(np.float32), np.minimum(tops, 1))
+    keypoint, y, x = np.unravel_index(at, heat.shape)
+    xy = (np.stack([x, y]) - _RIM + step + 0.5) / 2 - 0.5
+    return _Peaks(keypoint, xy.astype(np.float32), np.minimum(tops, 1).astype(np.float32))
 
 
-def _pairs(peaks: _Peaks) -> tuple[Index, Index, Index]:
-    """(K,) limb, start and end of all pairs of peaks that a limb might join."""
+def _all_pairs(peaks: _Peaks, size: tuple[int, int]) -> _Pairs:
+    """Every start with every end of every limb; size (h, w) of the maps."""
     count = np.bincount(peaks.keypoint, minlength=_COUNT)
     first = np.cumsum(count) - count
     pairs = count[_FROM] * count[_TO]
     limb = np.repeat(np.arange(len(PAF_LIMBS)), pairs)
     within = np.arange(len(limb)) - np.repeat(np.cumsum(pairs) - pairs, pairs)
     start, end = np.divmod(within, np.repeat(count[_TO], pairs))
-    return limb, start + np.repeat(first[_FROM], pairs), end + np.repeat(first[_TO], pairs)
+    start += np.repeat(first[_FROM], pairs)
+    end += np.repeat(first[_TO], pairs)
+    inside = np.clip(peaks.xy, 0, np.array([[size[1] - 1], [size[0] - 1]], np.float32))
+    x, y = inside.take(start, axis=1)
+    right, down = inside.take(end, axis=1)
+    return _Pairs(limb, start, end, x, y, right - x, down - y)
 
 
 def _find_limbs(peaks: _Peaks, fields: Float32, parameters: DecodeParameters) -> _Limbs:
-    """Pairs of peaks with the field along them (equations 10 and 11 of the paper)."""
-    limb, start, end = _pairs(peaks)
+    """Pairs of peaks with the field along them (equations 10 and 11 of the paper), not much longer than likely."""
     _, height, width = fields.shape
-    xy = np.clip(peaks.xy, 0, np.array([[width - 1], [height - 1]], np.float32))
-    x, y = xy.take(start, axis=1)
-    right, down = xy.take(end, axis=1)
-    right -= x
-    down -= y
-    near = _glance(fields, limb, (x, y, right, down), parameters)
-    limb, start, end, x, y, right, down = (values[near] for values in (limb, start, end, x, y, right, down))
-    length = np.maximum(np.hypot(right, down), np.float32(1e-6))
-    places = np.linspace(0, 1, parameters.limb_samples, dtype=np.float32)[:, None]
-    along = _bilinear(fields, limb, x + places * right, y + places * down, right / length, down / length)
-    speaks = np.count_nonzero(along > parameters.limb_threshold, axis=0)
-    score = along.mean(0) + np.minimum(0.5 * height / length - 1, 0)
-    good = (speaks > parameters.limb_ratio * parameters.limb_samples) & (score > 0)
-    return _Limbs(limb, start, end, np.minimum(score, 1))[good]
-
-MODE="both"
-def _glance(fields, limb, pair, parameters):
-    _, height, width = fields.shape
-    flat = fields.reshape(-1)
-    x, y, right, down = pair
-    base = (PAF_CHANNELS[:, 0] * (height * width)).take(limb)
-    x, y = x + np.float32(0.5), y + np.float32(0.5)
-    least = np.float32(parameters.limb_threshold) * np.hypot(right, down)
-    ok = []
-    for t in (np.float32(1 / 3), np.float32(2 / 3)):
-        at = base + (y + t * down).astype(np.int32) * width + (x + t * right).astype(np.int32)
-        ok.append(flat.take(at) * right + flat.take(at + height * width) * down)
-    if MODE == "both":
-        return np.flatnonzero((ok[0] > least) & (ok[1] > least))
-    if MODE == "any":
-        return np.flatnonzero((ok[0] > least) | (ok[1] > least))
-    if MODE == "mean":
-        return np.flatnonzero((ok[0] + ok[1]) > 2 * least)
+    pairs = _all_pairs(peaks, (height, width))
+    pairs = pairs[_at_a_glance(fields, pairs, parameters.limb_threshold)]
+    along = _along(fields, pairs, parameters.limb_samples)
+    speak = (along > parameters.limb_threshold).sum(0)
+    score = along.sum(0) / np.float32(len(along)) + np.minimum(0.5 * height / _length(pairs) - 1, 0)
+    good = (speak > parameters.limb_ratio * parameters.limb_samples) & (score > 0)
+    return _Limbs(pairs.limb, pairs.start, pairs.end, np.minimum(score, 1))[good]
 
 
-def _bilinear(fields, limb, x, y, ux, uy):
-    """(S, K)"""
+def _length(pairs: _Pairs) -> Float32:
+    """(K,) cells, above 0."""
+    return np.maximum(np.hypot(pairs.right, pairs.down), np.float32(1e-6))
+
+
+def _at_a_glance(fields: Float32, pairs: _Pairs, threshold: float) -> Index:
+    """Which pairs have more field along them than the threshold in the cells nearest to all of `_GLANCES`."""
     _, height, width = fields.shape
-    flat = fields.reshape(-1)
+    flat, area = fields.reshape(-1), height * width
+    channel = (_X * area).take(pairs.limb)
+    x, y = pairs.x + np.float32(0.5), pairs.y + np.float32(0.5)
+    least = np.float32(threshold) * np.hypot(pairs.right, pairs.down)
+    seen = np.ones(len(least), bool)
+    for way in _GLANCES:
+        at = channel + (y + way * pairs.down).astype(np.int32) * width + (x + way * pairs.right).astype(np.int32)
+        seen &= flat.take(at) * pairs.right + flat.take(at + area) * pairs.down > least
+    return np.flatnonzero(seen)
+
+
+def _along(fields: Float32, pairs: _Pairs, samples: int) -> Float32:
+    """(samples, K) float32, the field along every pair, evenly from end to end, bilinear."""
+    _, height, width = fields.shape
+    flat, area = fields.reshape(-1), height * width
+    way = np.arange(samples, dtype=np.float32)[:, None] / np.float32(samples - 1)
+    x, y = pairs.x + way * pairs.right, pairs.y + way * pairs.down
     left, top = x.astype(np.int32), y.astype(np.int32)
-    fx, fy = x - left.astype(np.float32), y - top.astype(np.float32)
-    at = (PAF_CHANNELS[:, 0] * (height * width)).take(limb) + top * width + left
+    of_right, of_bottom = x - left.astype(np.float32), y - top.astype(np.float32)
+    length = _length(pairs)
+    x_unit, y_unit = pairs.right / length, pairs.down / length
+    corner = (_X * area).take(pairs.limb) + top * width + left
     total = np.zeros(x.shape, np.float32)
-    for down, of_row in (0, 1 - fy), (width, fy):
-        for across, of_column in (0, 1 - fx), (1, fx):
-            i = at + (down + across)
-            total += (flat.take(i, mode="clip") * ux + flat.take(i + height * width, mode="clip") * uy) * (of_row * of_column)
+    for row, of_row in (0, 1 - of_bottom), (width, of_bottom):
+        for column, of_column in (0, 1 - of_right), (1, of_right):
+            at = corner + (row + column)  # may leave the map where it weighs nothing
+            field = flat.take(at, mode="clip") * x_unit + flat.take(at + area, mode="clip") * y_unit
+            total += field * (of_row * of_column)
     return total
 
 
@@ -244,7 +299,8 @@ def _one_to_one(limbs: _Limbs, peaks: int) -> _Limbs:
     ends = [(limbs.limb * peaks + end).tolist() for end in (limbs.start, limbs.end)]
     for k, (one, other) in enumerate(zip(*ends, strict=True)):
         if one not in taken and other not in taken:
-            taken |= {one, other}
+            taken.add(one)
+            taken.add(other)
             kept.append(k)
     return limbs[kept]
 

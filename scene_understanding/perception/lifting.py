@@ -58,8 +58,8 @@ NEIGHBOURS = 8
 """Points of a cloud that are looked at around a joint."""
 
 _LIMBS_ON_BODY = np.array(COCO18_LIMBS[:13])
-"""Those below the nose, (13, 2)."""
-_ALONG = np.linspace(0.1, 0.9, 5)
+"""(13, 2), those from the nose down."""
+_ALONG = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Where on a limb the depth of the body is looked for."""
 
 
@@ -91,7 +91,10 @@ def lift_by_cloud(pixels: Float, cloud: Float, camera_from_lidar: Pose, camera: 
     measured, z = places[ahead], z[ahead]
 
     def sample(places: NDArray[np.float64], radius: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.stack([_nearest(measured, z, p, float(r[0])) for p, r in zip(places, radius, strict=True)])
+        result = np.full((*places.shape[:2], NEIGHBOURS), np.nan)
+        for n, of_person in enumerate(places):
+            result[n] = _nearest(measured, z, of_person, float(radius[n, 0]))
+        return result
 
     joints = _lift(pixels, camera, sample, HALF_WIDTH_SPARSE, least=1)
     joints[np.isfinite(joints[..., 2]).sum(1) < LEAST_JOINTS] = np.nan
@@ -124,15 +127,14 @@ def _farthest(pixels: NDArray[np.float64], camera: PinholeCamera) -> NDArray[np.
 def _body_depth(pixels: NDArray[np.float64], sample: Sampler, farthest: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N,) metres: the median of the `THICKNESS` in which most samples along the limbs are, of those up to `farthest`
     (N,), metres, where that is known; NaN without samples."""
-    start, end = pixels[:, _LIMBS_ON_BODY[:, 0], None], pixels[:, _LIMBS_ON_BODY[:, 1], None]
-    along = (start + _ALONG[:, None] * (end - start)).reshape(len(pixels), -1, 2)
-    places = np.concatenate([along, pixels], axis=1)
+    start, end = pixels[:, _LIMBS_ON_BODY[:, 0]], pixels[:, _LIMBS_ON_BODY[:, 1]]
+    places = np.concatenate([pixels, *(start + share * (end - start) for share in _ALONG)], axis=1)
     known = np.isfinite(pixels)
     size = (np.where(known, pixels, -np.inf).max(1) - np.where(known, pixels, np.inf).min(1)).max(1)
-    samples = np.sort(sample(places, 0.02 * size[:, None]).reshape(len(pixels), -1), axis=1)
+    size[~known.any((1, 2))] = np.nan
     result = np.full(len(pixels), np.nan)
-    for n, row in enumerate(samples):
-        row = row[np.isfinite(row) & ~(row > farthest[n])]
+    for n, samples in enumerate(sample(places, 0.02 * size[:, None])):
+        row = np.sort(samples[np.isfinite(samples) & ~(samples > farthest[n])])
         if len(row):
             agreeing = np.searchsorted(row, row + THICKNESS, side="right") - np.arange(len(row))
             first = int(np.argmax(agreeing))
@@ -150,14 +152,15 @@ def _surface(
     reached = np.sort(np.where((samples >= low[..., None]) & (samples <= high[..., None]), samples, np.nan), axis=-1)
     count = np.isfinite(reached).sum(-1)
     enough = np.maximum(np.ceil(AGREEING * count).astype(int), 1)[..., None]
-    agreeing = reached[..., None, :] - reached[..., :, None]
+    behind = reached[..., None, :] - reached[..., :, None]
     # Noise and the steps of depth cameras grow with the square of the distance.
     tolerance = 0.06 + 0.004 * np.nan_to_num(reached) ** 2
-    agreeing = ((agreeing >= 0) & (agreeing <= tolerance[..., None])).sum(-1)
+    agreeing = ((behind >= 0) & (behind <= tolerance[..., None])).sum(-1)
     first = np.argmax(agreeing >= enough, axis=-1)[..., None]
     middle = first + np.take_along_axis(agreeing, first, -1) // 2
     found = np.take_along_axis(reached, np.minimum(middle, samples.shape[-1] - 1), -1)[..., 0]
-    return np.where((count >= least) & ~hidden, found, np.nan), hidden
+    agreed = (agreeing >= enough).any(-1)
+    return np.where(agreed & (count >= least) & ~hidden, found, np.nan), hidden
 
 
 def _below(surface: NDArray[np.float64], pixels: NDArray[np.float64], camera: PinholeCamera) -> NDArray[np.float64]:

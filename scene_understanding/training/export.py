@@ -6,6 +6,8 @@ Writes model.onnx and its model.yaml, and checks that ONNX Runtime gives the sam
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -60,20 +62,27 @@ def export(wish: Export) -> Path:
         network.load_state_dict(state)
     except (AttributeError, RuntimeError, TypeError) as error:
         raise TrainingError(f"{weights} does not fit the config beside it: {short(error)}") from error
-    wish.folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=wish.folder, prefix=".export-") as new:
-        path = Path(new) / "model.onnx"
+    with written_together(wish.folder) as new:
+        path = new / "model.onnx"
         shapes = export_onnx(network, config, path, wish.int16)
         content = card(wish, config, path, shapes)
         if takes_dropout(network):
             content["dropout"] = {"channels": network.dropout_channels, "rate": network.dropout}
         if isinstance(config, SegmentationConfig) and config.label_set.endswith((".yaml", ".yml")):
-            write_label_set(Path(new) / LABELS, load_label_set(config.label_set))
+            write_label_set(new / LABELS, load_label_set(config.label_set))
             content["label_set"] = LABELS
-        (Path(new) / "model.yaml").write_text(yaml.safe_dump(content, sort_keys=False, width=120), "utf-8")
-        for file in sorted(Path(new).iterdir()):
-            file.replace(wish.folder / file.name)
+        (new / "model.yaml").write_text(yaml.safe_dump(content, sort_keys=False, width=120), "utf-8")
     return wish.folder / "model.onnx"
+
+
+@contextmanager
+def written_together(folder: Path) -> Iterator[Path]:
+    """A folder to write files into; they take the place of those in `folder` when all of them are written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".export-") as new:
+        yield Path(new)
+        for file in sorted(Path(new).iterdir()):
+            file.replace(folder / file.name)
 
 
 def config_of_head(config: SegmentationConfig, head: str) -> SegmentationConfig:

@@ -26,7 +26,7 @@ class KeypointAugmentation:
         shift: the middle of the crop lies up to so many pixels, of the crop, from a random person's.
         flip: whether half of the samples are mirrored, left and right keypoints changing places.
         color_noise: up to so many grey levels of noise, its standard deviation.
-        erase: up to so many grey rectangles, up to a third of the crop wide and high; keypoints under them stay.
+        erase: up to so many rectangles of one colour, up to a third of the crop wide and high; keypoints stay.
     """
 
     crop: tuple[int, int] = (368, 368)
@@ -66,9 +66,8 @@ class KeypointAugmentation:
         offset = middle - turned @ _aim(sample, rng)
         crop_from_image = np.column_stack([turned, offset])
         rgb = cv2.warpAffine(
-            sample.rgb, crop_from_image, (width, height), flags=cv2.INTER_LINEAR if zoom > 0.7 else cv2.INTER_AREA,
-            borderValue=(GREY,) * 3,
-        )  # fmt: skip
+            sample.rgb, crop_from_image, (width, height), flags=cv2.INTER_LINEAR, borderValue=(GREY,) * 3
+        )
         keypoints = sample.pixels @ turned.T.astype(np.float32) + offset.astype(np.float32)
         if flip:
             keypoints = keypoints[:, list(COCO18_MIRRORED)]
@@ -86,7 +85,7 @@ class KeypointAugmentation:
         if self.color_noise:
             grain = np.empty(rgb.shape, np.int16)
             cv2.setRNGSeed(int(rng.integers(2**31)))
-            cv2.randn(grain, 0, float(rng.uniform(0, self.color_noise)))
+            cv2.randn(grain, np.zeros(3), np.full(3, rng.uniform(0, self.color_noise)))
             rgb = np.asarray(cv2.add(rgb, grain, dtype=cv2.CV_8U), np.uint8)
         for _ in range(int(rng.integers(self.erase + 1))):
             h, w = (int(side * rng.uniform(0.05, 0.33)) for side in rgb.shape[:2])

@@ -53,17 +53,7 @@ def card(wish: Export, config: Config, path: Path, outputs: Mapping[str, Sequenc
     report_file = wish.run / "log.json"
     report = json.loads(report_file.read_text("utf-8")) if report_file.exists() else {}
     return {
-        "name": wish.name,
-        "task": config.task,
-        "description": config.description,
-        "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        **task_keys(wish, config, report),
-        "inputs": {
-            input_name: {key: list(values) for key, values in asdict(spec).items()}
-            for input_name, spec in config.input_specs(config.size).items()
-        },
-        "outputs": {name: list(shape) for name, shape in outputs.items()},
+        **interface(wish.name, config, path, outputs, **task_keys(wish, config, report)),
         "architecture": {
             "network": config.network, **config.arguments, **({"stored_as": "int16"} if wish.int16 else {})
         },
@@ -79,6 +69,25 @@ def card(wish: Export, config: Config, path: Path, outputs: Mapping[str, Sequenc
         "metrics": {"val": figures(best, config, wish.head)},
         "attribution": list(config.attribution),
     }  # fmt: skip
+
+
+def interface(
+    name: str, config: Config, path: Path, outputs: Mapping[str, Sequence[int]], **of_task: Any
+) -> dict[str, Any]:
+    """What the network in the file `path` is, takes and gives; `of_task` is what networks of its task alone say."""
+    return {
+        "name": name,
+        "task": config.task,
+        "description": config.description,
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        **of_task,
+        "inputs": {
+            input_name: {key: list(values) for key, values in asdict(spec).items()}
+            for input_name, spec in config.input_specs(config.size).items()
+        },
+        "outputs": {output_name: list(shape) for output_name, shape in outputs.items()},
+    }
 
 
 def task_keys(wish: Export, config: Config, report: Mapping[str, Any]) -> dict[str, Any]:

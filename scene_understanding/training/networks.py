@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -72,6 +73,10 @@ def read_state(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]
 
             return load_file(path)
         state = torch.load(path, map_location=device, weights_only=True)
+    except UnpicklingError as error:  # whose advice is to load it all the same
+        raise TrainingError(
+            f"{path} cannot be read as weights: it is damaged, or holds other objects, which could run code"
+        ) from error
     except Exception as error:  # both raise types of their own, some of them without a name in public
         raise TrainingError(f"{path} cannot be read as weights: {short(error)}") from error
     if not isinstance(state, dict):

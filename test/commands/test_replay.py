@@ -18,6 +18,7 @@ from scene_understanding.messages.camera_info import camera_to_camera_info
 from scene_understanding.messages.header import make_header
 from scene_understanding.messages.image import array_to_image
 from scene_understanding.messages.label_info import label_set_to_label_info
+from scene_understanding.messages.people import PeopleArrays, arrays_to_people
 from scene_understanding.messages.types import serialize
 from scene_understanding.nodes.node import LATCHED, SENSOR
 
@@ -146,7 +147,9 @@ def test_no_score_unless_wanted(write_bag, arguments) -> None:
 
 
 def test_nothing_to_score_is_one_line(write_bag) -> None:
-    with pytest.raises(CommandError, match="evaluation scores the nodes segmentation, depth, none of which is among"):
+    with pytest.raises(
+        CommandError, match="evaluation scores the nodes segmentation, depth, keypoints, none of which is"
+    ):
         replay(Replay(write_bag(), ["depth_score"], evaluate=True))
 
 
@@ -158,3 +161,46 @@ def test_the_same_bag_gives_the_same_bytes(write_bag, arguments, tmp_path: Path)
     topics = [f"/depth/{name}" for name in ("camera_info", "depth", "depth_filled", "depth_std", "points")]
     assert report["recorded"] == dict.fromkeys([*topics, "/depth_score/rel"], 3)
     assert outs[0].read_bytes() == outs[1].read_bytes()
+
+
+@pytest.fixture
+def bag_of_people(tmp_path: Path, tiny_people) -> Callable[..., Path]:
+    """Makes bags of three images of two people whom the tiny network finds; with the truth, if it is wanted."""
+
+    def write(truth: bool = True) -> Path:
+        path, sample = tmp_path / "people.mcap", tiny_people((6, 3), (15, 4))
+        there = PeopleArrays(
+            sample.pixels, sample.points, np.ones((2, 18), np.float32), np.ones(2, np.float32),
+            np.array([1, 2], np.uint32),
+        )  # fmt: skip
+        messages = {
+            "/rgb/camera_info": lambda h: camera_to_camera_info(sample.camera, h),
+            "/depth_registered/image_rect": lambda h: array_to_image(sample.depth, "32FC1", h),
+            "/rgb/image_rect_color": lambda h: array_to_image(sample.rgb, "rgb8", h),
+            **({"/ground_truth/people": lambda h: arrays_to_people(there, h)} if truth else {}),
+        }
+        with McapWriter(path, overwrite=True) as writer:
+            header = make_header(0, "camera")
+            topics = {t: writer.add_topic(t, make(header).__msgtype__, [SENSOR]) for t, make in messages.items()}
+            for stamp_ns in (10**9, 2 * 10**9, 3 * 10**9):
+                for topic, make in messages.items():
+                    writer.write(topics[topic], stamp_ns, serialize(make(make_header(stamp_ns, "camera"))))
+        return path
+
+    return write
+
+
+def test_people_are_scored_against_the_truth(bag_of_people, tiny_keypoint_model) -> None:
+    given = RosArguments.of((), (f"keypoints:model:={tiny_keypoint_model()}", "keypoints_score:reach:=3.0"))
+    report = replay(Replay(bag_of_people(), ["keypoints"], arguments=given, evaluate=True))
+    assert (report["people"], report["people_images"], report["reach"]) == (6, 3, 3.0)
+    assert report["oks_ap"] == pytest.approx(1) and report["pck"] == 1 and report["joints_placed"] == 1
+    assert 0.01 < report["joint_error_m"] < 0.15 and not report["silent"] and "rel" not in report
+    words = text(report)
+    assert "(6 people in 3 images; joints in space up to 3 m)" in words and "joint_error_m" in words
+
+
+def test_people_without_truth_are_not_scored(bag_of_people, tiny_keypoint_model) -> None:
+    given = RosArguments.of((), (f"keypoints:model:={tiny_keypoint_model()}",))
+    report = replay(Replay(bag_of_people(truth=False), ["keypoints"], arguments=given))
+    assert "oks_ap" not in report and set(report["nodes"]) == {"/keypoints"}

@@ -82,7 +82,7 @@ BY_PYCOCOTOOLS = {
 
 @pytest.mark.parametrize(("seed", "most"), BY_PYCOCOTOOLS)
 def test_average_precision_is_that_of_pycocotools(seed: int, most: int) -> None:
-    images = [matching(sample, found, most) for sample, found in random_scenes(seed)]
+    images = [matching(sample, found, most, fewest=1) for sample, found in random_scenes(seed)]
     np.testing.assert_allclose(average_precision(images), BY_PYCOCOTOOLS[seed, most], atol=1e-8)
 
 

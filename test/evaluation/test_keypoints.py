@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from scene_understanding.datasets.people import PeopleSample
+from scene_understanding.evaluation.keypoint_metrics import figures
 from scene_understanding.evaluation.keypoint_pictures import write_people
-from scene_understanding.evaluation.keypoints import Judged, evaluate, figures, judge
+from scene_understanding.evaluation.keypoints import Judged, evaluate, judge
 from scene_understanding.evaluation.timing import EvaluationError, TimedNetwork
 from scene_understanding.inference.store import find
 from scene_understanding.labels.keypoints import COCO18_NAMES

@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
 
+from scene_understanding.geometry import Pose
 from scene_understanding.labels import COCO18_LIMBS, COCO18_NAMES
 from scene_understanding.messages.header import make_header
 from scene_understanding.messages.people import (
     PeopleArrays,
     arrays_to_people,
+    bodies_to_markers,
+    headings_to_markers,
     people_to_arrays,
     people_to_marker_array,
 )
@@ -69,6 +72,34 @@ def test_markers():
     assert len(msg.markers[2].points) == 2 * len(limbs) == len(msg.markers[2].colors)
     first = msg.markers[2].points[0]
     np.testing.assert_allclose([first.x, first.y, first.z], people.points[0, limbs[0][0]])
+
+
+def test_bodies_are_ellipsoids_along_what_they_stand_for():
+    rng = np.random.default_rng(0)
+    start, end, radius = rng.normal(size=(2, 4, 3)), rng.normal(size=(2, 4, 3)), rng.uniform(0.1, 0.2, (2, 4))
+    end[0, 0], end[1, 1], start[1, 2] = np.nan, start[1, 1], end[1, 2] + (0, 0, 1)
+    markers = bodies_to_markers(start, end, radius, HEADER)
+    assert [m.id for m in deserialize(serialize(MarkerArray(markers=markers)), MarkerArray).markers] == list(range(7))
+    for marker, (n, c) in zip(markers, [(0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2), (1, 3)], strict=True):
+        p, q, s = marker.pose.position, marker.pose.orientation, marker.scale
+        along = Pose.from_quaternion((q.x, q.y, q.z, q.w)).apply(np.array([0, 0, s.z / 2]))
+        assert np.hypot(np.hypot(q.x, q.y), np.hypot(q.z, q.w)) == pytest.approx(1)
+        np.testing.assert_allclose((p.x, p.y, p.z), (start[n, c] + end[n, c]) / 2)
+        assert (s.x, s.y) == pytest.approx((2 * radius[n, c],) * 2)
+        length = np.linalg.norm(end[n, c] - start[n, c])
+        assert s.z == pytest.approx(length + 2 * radius[n, c])
+        assert abs(along @ (end[n, c] - start[n, c])) == pytest.approx(length * s.z / 2)
+
+
+def test_headings_are_arrows_of_whom_they_are_known():
+    origin, heading = (
+        np.array([(1.0, 2, 3), (0, 0, 1), (np.nan,) * 3]),
+        np.array([(0, 0, -1.0), (np.nan,) * 3, (1, 0, 0)]),
+    )
+    (arrow,) = headings_to_markers(origin, heading, HEADER)
+    ends = [(p.x, p.y, p.z) for p in arrow.points]
+    assert (arrow.ns, arrow.id, arrow.type) == ("heading", 0, 0)
+    np.testing.assert_allclose(ends, [(1, 2, 3), (1, 2, 2.4)])
 
 
 def test_wrong_shape():

@@ -1,4 +1,4 @@
-"""The contract that every network passes; a new network is a new line in NETWORKS or DEPTH_NETWORKS."""
+"""The contract that every network passes; a new network is a new line in NETWORKS, DEPTH_NETWORKS or POSE_NETWORKS."""
 
 import numpy as np
 import onnxruntime
@@ -13,6 +13,7 @@ from scene_understanding.models.fusenet import FuseNet, unpool
 from scene_understanding.models.mobile_d3net import MobileD3Net
 from scene_understanding.models.mobile_fusenet import FUSIONS, MobileFuseNet
 from scene_understanding.models.monodepth import Monodepth
+from scene_understanding.models.openpose import LightweightOpenPose, OpenPose, PoseNetwork
 
 NETWORKS = {
     "fusenet": lambda: FuseNet(5, width=0.125),
@@ -34,16 +35,28 @@ DEPTH_NETWORKS = {
     "monodepth": lambda: Monodepth(0.125),
 }
 """Of colour alone; what they give first is a map of one channel."""
+POSE_NETWORKS = {
+    "openpose": lambda: OpenPose(stages=3, width=0.125),
+    "lightweight_openpose": lambda: LightweightOpenPose(refinements=1, channels=16),
+}
+"""Of colour alone; they give heat maps and fields, a cell for every 8x8 pixels that the image has or begins."""
 
 
-@pytest.fixture(params=[*NETWORKS, *DEPTH_NETWORKS], scope="module")
+@pytest.fixture(params=[*NETWORKS, *DEPTH_NETWORKS, *POSE_NETWORKS], scope="module")
 def network(request: pytest.FixtureRequest) -> nn.Module:
     torch.manual_seed(0)
-    return {**NETWORKS, **DEPTH_NETWORKS}[request.param]()
+    return {**NETWORKS, **DEPTH_NETWORKS, **POSE_NETWORKS}[request.param]()
 
 
 def of_color_alone(network: nn.Module) -> bool:
-    return isinstance(network, (D3Net, MobileD3Net, Monodepth))
+    return isinstance(network, (D3Net, MobileD3Net, Monodepth, PoseNetwork))
+
+
+def contract(network: nn.Module, height: int, width: int) -> list[tuple[int, ...]]:
+    """Shapes of what an image gives."""
+    if isinstance(network, PoseNetwork):
+        return [(1, channels, -(-height // 8), -(-width // 8)) for channels in (19, 38)]
+    return [(1, 1 if of_color_alone(network) else 5, height, width)]
 
 
 def inputs(height: int, width: int, batch: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -54,17 +67,17 @@ def inputs(height: int, width: int, batch: int = 1) -> tuple[torch.Tensor, torch
     )
 
 
-def output(network: nn.Module, height: int, width: int, batch: int = 1) -> torch.Tensor:
-    """The scores, or the depth."""
+def outputs(network: nn.Module, height: int, width: int, batch: int = 1) -> list[torch.Tensor]:
+    """The scores, the depth, or heat maps and fields: what `contract` speaks of."""
     color, depth = inputs(height, width, batch)
     given = network(color) if of_color_alone(network) else network(color, depth)
-    return given[0] if isinstance(given, tuple) else given
+    return [given] if isinstance(given, torch.Tensor) else list(given[: len(contract(network, height, width))])
 
 
 @pytest.mark.parametrize("size", [(64, 96), (75, 101), (33, 47)])
-def test_what_comes_out_has_the_size_of_the_image(network: nn.Module, size: tuple[int, int]) -> None:
+def test_what_comes_out_has_the_shape_of_the_contract(network: nn.Module, size: tuple[int, int]) -> None:
     with torch.no_grad():
-        assert output(network.eval(), *size).shape == (1, 1 if of_color_alone(network) else 5, *size)
+        assert [tuple(found.shape) for found in outputs(network.eval(), *size)] == contract(network, *size)
 
 
 def test_gradient_reaches_every_parameter(network: nn.Module) -> None:
@@ -72,7 +85,7 @@ def test_gradient_reaches_every_parameter(network: nn.Module) -> None:
     if isinstance(network, Monodepth):  # training asks it for all scales and both images
         sum(pair.square().mean() for pair in network.disparities(inputs(64, 96, 2)[0])).backward()
     else:
-        output(network, 64, 96, batch=2).square().mean().backward()
+        sum(found.square().mean() for found in outputs(network, 64, 96, batch=2)).backward()
     without = [name for name, p in network.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert without == []
 
@@ -98,11 +111,11 @@ def test_saved_and_loaded_gives_the_same(network: nn.Module, tmp_path) -> None:
     network.eval()
     torch.save(network.state_dict(), tmp_path / "weights.pt")
     with torch.no_grad():
-        before = output(network, 64, 96)
+        before = outputs(network, 64, 96)
         for parameter in network.parameters():
             parameter.add_(0.1)
         network.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
-        torch.testing.assert_close(output(network, 64, 96), before)
+        torch.testing.assert_close(outputs(network, 64, 96), before)
 
 
 @pytest.mark.parametrize("size", [(64, 96), (75, 101)])
@@ -113,9 +126,11 @@ def test_onnx_runtime_agrees(network: nn.Module, size: tuple[int, int], tmp_path
     path = tmp_path / "network.onnx"
     torch.onnx.export(network, tuple(given.values()), str(path), input_names=list(given), dynamo=False)
     session = onnxruntime.InferenceSession(path)
-    found = session.run(None, {i.name: given[i.name].numpy() for i in session.get_inputs()})[0]
+    found = session.run(None, {i.name: given[i.name].numpy() for i in session.get_inputs()})
     with torch.no_grad():
-        np.testing.assert_allclose(found, output(network, *size).numpy(), atol=1e-3)
+        expected = outputs(network, *size)
+    for values, truth in zip(found, expected, strict=False):
+        np.testing.assert_allclose(values, truth.numpy(), atol=1e-3)
 
 
 @pytest.mark.parametrize(("fusions", "millions"), [(1, 29.50), (3, 31.19), (5, 44.17)])

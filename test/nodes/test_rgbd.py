@@ -52,6 +52,19 @@ def test_raw_and_rectified_images_have_cameras_of_their_own() -> None:
     assert found == [PinholeCamera(16, 12, 40.0, 40.0, 8.0, 6.0), CAMERA]
 
 
+def test_pixels_without_the_lens() -> None:
+    """They lie on the rays of the image, with the intrinsics of the camera."""
+    info = camera_info()
+    info.d, info.distortion_model = np.array([-0.2, 0.05, 0.0, 0.0, 0.0]), "plumb_bob"
+    pixels = np.array([[0, 0], [7, 5], [15, 2], [np.nan, np.nan]], np.float32)
+    raw, rectified = Calibration(rectified=False), Calibration(rectified=True)
+    straight = raw.straight(info, (12, 16), pixels)
+    rays = np.stack([raw.rays(info, (12, 16))[y, x, :2] for x, y in ((0, 0), (7, 5), (15, 2))])
+    np.testing.assert_allclose(straight[:3], rays * 20 + (7.5, 5.5), rtol=1e-4)
+    assert np.isnan(straight[3]).all() and straight.dtype == np.float32
+    assert rectified.straight(info, (12, 16), pixels) is pixels
+
+
 @pytest.mark.parametrize("wrong", [lambda i: setattr(i, "k", np.zeros(9)), lambda i: setattr(i, "width", 32)])
 def test_what_is_wrong_is_told_every_time_and_the_next_one_works(wrong) -> None:
     calibration, info = Calibration(rectified=True), camera_info()
