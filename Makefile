@@ -3,11 +3,12 @@
 #   PIP_ARGS=...          more arguments for pip, as: --extra-index-url https://download.pytorch.org/whl/cpu
 #   ARGS=...              more arguments for demo, test, bench or ablation
 #   DATA=...              ablation, train: the folder of NYUv2
-#   DFD=... KITTI=...     train: the folders of onera_dfd and kitti_stereo; without them their networks are left out
+#   DFD=... KITTI=... LSP=... train: the folders of onera_dfd, kitti_stereo and lsp; without them their networks are left out
+#   MOBILENET_V1=...      train: ImageNet weights of MobileNetV1, for keypoints
 #   START=... PROCESSES=N train: ImageNet weights; so many GPUs (docs/training.md)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format bench ablation train needs-data train-depth train-defocus train-stereo clean
+.PHONY: help setup demo test test-slow lint format bench ablation train needs-data train-depth train-defocus train-stereo train-keypoints clean
 
 BIN := .venv/bin
 export PYTHON PIP_ARGS
@@ -48,7 +49,7 @@ START ?= weights/mobilenet_v2.safetensors
 CLI := $(if $(PROCESSES),$(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m scene_understanding.cli,$(BIN)/scene-understanding)
 EXPORT := $(BIN)/scene-understanding export --force
 
-train: needs-data setup $(if $(DATA),train-depth) $(if $(DFD),train-defocus) $(if $(KITTI),train-stereo)
+train: needs-data setup $(if $(DATA),train-depth) $(if $(DFD),train-defocus) $(if $(KITTI),train-stereo) $(if $(LSP),train-keypoints)
 	$(CLI) train segmentation --config fusenet_embedded13 --start $(START)
 	$(CLI) train segmentation --config fusenet_embedded13_tour
 	$(CLI) train segmentation --config fusenet_nyu13 --data nyuv2:$(DATA) --start $(START)
@@ -79,6 +80,19 @@ train-stereo: setup
 	$(if $(KITTI),,$(error make train-stereo needs KITTI=folder of kitti_stereo))
 	$(CLI) train stereo --config monodepth_kitti --data kitti_stereo:$(KITTI)
 	$(EXPORT) runs/monodepth_kitti monodepth_kitti --int16
+
+# On a GPU but for the last part; openpose_lsp* are what openpose is compared with.
+MOBILENET_V1 ?= weights/mobilenet_v1_folded.safetensors
+KEYPOINTS = $(CLI) train keypoints --data lsp:$(LSP)
+train-keypoints: setup
+	$(if $(LSP),,$(error make train-keypoints needs LSP=folder of lsp))
+	$(CLI) train keypoints --config openpose_embedded --start $(MOBILENET_V1)
+	$(KEYPOINTS) --config openpose
+	$(KEYPOINTS) --config openpose --epochs 9 --init runs/openpose/best.pt --out runs/openpose_more
+	$(KEYPOINTS) --config openpose_labels
+	$(EXPORT) runs/openpose_labels openpose --int16
+	$(KEYPOINTS) --config openpose_lsp --start $(MOBILENET_V1)
+	$(KEYPOINTS) --config openpose_lsp --start '' --init runs/openpose_embedded/best.pt --out runs/openpose_lsp_pretrained
 
 clean:
 	rm -rf .venv build install log dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

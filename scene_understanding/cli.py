@@ -235,6 +235,9 @@ def evaluate(
         str | None, typer.Option(help="onera_dfd: f2_8, or f8, on which the twin that learnt from such is scored")
     ] = None,
     people: Annotated[int | None, typer.Option(min=1, help="keypoints: in every image of the embedded world")] = None,
+    second_look: Annotated[
+        int, typer.Option(min=0, help="keypoints: cut out and look again at so many small people an image")
+    ] = 0,
     threads: Annotated[int, typer.Option(min=0, help="of the CPU; 0: all cores")] = 0,
     provider: Annotated[Provider, typer.Option(help="of ONNX Runtime")] = Provider.auto,
     limit: Annotated[int | None, typer.Option(min=1, help="only so many images, spread over the split")] = None,
@@ -257,8 +260,9 @@ def evaluate(
 
     with results(as_json) as emit:
         wish = Wish(
-            model, data, split, views, flip, passes, aperture, people, threads, provider.value, limit, out, card, force
-        )
+            model, data, split, views, flip, passes, aperture, people, second_look, threads, provider.value, limit,
+            out, card, force,
+        )  # fmt: skip
         report = module.evaluate(wish)
         emit(report, module.text(report))
 

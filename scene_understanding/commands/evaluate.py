@@ -26,7 +26,7 @@ def evaluate(wish: Wish) -> dict[str, Any]:
     if card.task not in TASKS:
         raise CommandError(f"model '{card.name}' is for {card.task}; only {', '.join(TASKS)} can be evaluated")
     if card.task != "keypoints":
-        only_for(wish, card.task, people=None)
+        only_for(wish, card.task, people=None, second_look=0)
     module = _module(card.task)
     report: dict[str, Any] = module.evaluate(wish, card, outputs(wish, card))
     if wish.card:

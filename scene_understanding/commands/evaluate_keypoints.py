@@ -51,11 +51,15 @@ def evaluate(wish: Wish, card: ModelCard, out: Path | None) -> dict[str, Any]:
     split = wish.split or default_split(wish.data)
     dataset = open_people(wish.data, split, wish.people)
     single = wish.data.startswith(SINGLE)
-    done = keypoints.evaluate(network, spread(dataset, wish.limit, wish.data), single)
+    if single:
+        only_for(wish, "keypoints on images of one person", second_look=0)
+    samples = spread(dataset, wish.limit, wish.data)
+    done = keypoints.evaluate(network, samples, single, second_look=wish.second_look)
     report = {
         **figures(list(done.judgements.values())),
         **times(done.network_ms, done.total_ms),
         "decoding": "one person" if single else "several people",
+        "second_look": wish.second_look,
         "reach": REACH,
         **circumstances(wish, network, split, threads, out),
         "people_per_image": 1 if single else wish.people or PEOPLE,

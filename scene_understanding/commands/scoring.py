@@ -36,6 +36,7 @@ class Wish:
     Attributes:
         passes: of Monte Carlo dropout; aperture: of `onera_dfd`, which decides on images and model.
         people: in every image of the embedded world, for models of keypoints; None for the dataset's own number.
+        second_look: at so many small people, for models of keypoints.
         threads: of the CPU; 0 for every core that this process may use.
         limit: only so many images, spread over the split.
         card: the figures become `metrics.CARD` of the model's card.
@@ -49,6 +50,7 @@ class Wish:
     passes: int = 1
     aperture: str | None = None
     people: int | None = None
+    second_look: int = 0
     threads: int = 0
     provider: str = "auto"
     limit: int | None = None
@@ -165,6 +167,7 @@ def card_entry(wish: Wish, report: Mapping[str, Any], kept: Sequence[str]) -> di
         *(["--flip"] if wish.flip else []),
         *(["--passes", str(wish.passes)] if wish.passes > 1 else []),
         *(["--people", str(wish.people)] if wish.people else []),
+        *(["--second-look", str(wish.second_look)] if wish.second_look else []),
         *(["--threads", str(wish.threads)] if wish.threads else []),
         *(["--provider", wish.provider] if wish.provider != "auto" else []),
     ]

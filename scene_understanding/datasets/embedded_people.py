@@ -26,10 +26,10 @@ VIEWS = 40
 CROWDS = (1, 2, 3, 4, 5, 6, 8, 10, 14, 20)
 """How many people the training views of a building have, by the last digit of its seed."""
 BEHIND = np.array(
-    [0.04, 0.14, 0.12, 0.08, 0.08, 0.12, 0.08, 0.08, 0.18, 0.1, 0.08, 0.18, 0.1, 0.08, 0.05, 0.05, 0.06, 0.06]
+    [0.04, 0.2, 0.2, 0.08, 0.08, 0.2, 0.08, 0.08, 0.22, 0.1, 0.08, 0.22, 0.1, 0.08, 0.05, 0.05, 0.06, 0.06]
 )
-"""(18,) metres that each joint lies behind the surface of its own body at most where the camera sees it: nearly the
-radius of the body there."""
+"""(18,) metres that each joint lies behind the surface of its own body at most where the camera sees it: the radius of
+a stout body there, and less than to the other side's joint."""
 BEHIND.flags.writeable = False
 FACE = np.isin(np.arange(18), (0, 14, 15, 16, 17))
 """(18,) nose, eyes and ears: nobody labels those of a head that is seen from behind."""
@@ -37,7 +37,9 @@ FACE.flags.writeable = False
 
 
 class EmbeddedPeople:
-    """Samples of 640x480 with depth, as sensors see them; going through them in order is cheapest.
+    """Samples of 640x480 with depth, as sensors see them, of a camera that looks at the people.
+
+    Going through them in order is cheapest.
 
     Args:
         seeds: buildings.
@@ -71,6 +73,8 @@ class EmbeddedPeople:
 
 class EmbeddedPeopleViews:
     """`views` views of each building for training, 512x384, without noise or depth, rendered once.
+
+    The camera looks along the floor, at nobody: heads and feet of many are cut off.
 
     Args:
         folder: where the arrays lie or are rendered to, in the way of `EmbeddedViews`.
@@ -119,18 +123,18 @@ def _noisy_samples(seed: int, people: int, views: int) -> Iterator[PeopleSample]
     from scene_understanding.simulation.sensors import RgbdNoise
 
     noise = RgbdNoise(seed)
-    for k, sample in enumerate(_samples(seed, people, views, CAMERA)):
+    for k, sample in enumerate(_samples(seed, people, views, CAMERA, aimed=True)):
         assert sample.depth is not None
         rgb, depth = noise.apply(sample.rgb, sample.depth, CAMERA, k)
         yield replace(sample, rgb=rgb, depth=depth)
 
 
-def _samples(seed: int, people: int, views: int, camera: PinholeCamera) -> Iterator[PeopleSample]:
-    """As an ideal camera sees them."""
+def _samples(seed: int, people: int, views: int, camera: PinholeCamera, aimed: bool = False) -> Iterator[PeopleSample]:
+    """As an ideal camera sees them; `aimed` as `crowd_views` has it."""
     from scene_understanding.simulation.posed import crowd_views
     from scene_understanding.simulation.render import Renderer
 
-    world, poses = crowd_views(seed, people, views, camera)
+    world, poses = crowd_views(seed, people, views, camera, aimed)
     renderer = Renderer(world)
     ids = np.array([person.instance for person in world.people], np.uint32)
     for view, pose in enumerate(poses):
@@ -144,7 +148,7 @@ def _sample(
 ) -> PeopleSample:
     """Who shows a pixel, and their joints: all but those that something or somebody else hides.
 
-    As people label them in COCO, joints that the own body hides count as labelled, not as seen; but not those of a face.
+    As people label them in COCO, joints that the own body hides count as labelled, not as seen; those of a face do not.
     """
     points = pose.inverse().apply(joints)
     pixels, depth = camera.project(points)

@@ -46,6 +46,7 @@ def evaluate(
     single: bool = False,
     reach: float = REACH,
     most: int = MOST,
+    second_look: int = 0,
 ) -> Evaluation:
     """Finds the people of every image; where it has depth, their joints in space too.
 
@@ -53,11 +54,12 @@ def evaluate(
         samples: reading one is not timed, nor is putting joints into space.
         single: as `judged` has it; the network's maps are then decoded to one person.
         reach, most: as in `judged`.
+        second_look: as `PoseEstimator` has it; not with `single`.
 
     Raises:
         EvaluationError: no images, nobody in them to find, or, with `single`, an image without exactly one person.
     """
-    estimator = PoseEstimator(network)
+    estimator = PoseEstimator(network, second_look=second_look)
     look = partial(only_person, estimator) if single else estimator
     judgements: dict[str, Judgement] = {}
     times: list[tuple[float, float]] = []

@@ -82,6 +82,10 @@ class Parameters:
     min_score: float = parameter(
         DecodeParameters.min_score, "people less sure than this are dropped", bounds=(0.0, 1.0), runtime=True
     )
+    second_look: int = parameter(
+        0, "so many small people an image are cut out and looked at again; each takes another run of the network",
+        bounds=(0, 64), runtime=True,
+    )  # fmt: skip
     track: bool = parameter(True, "give people ids that stay, and smooth their joints over time", runtime=True)
     max_age: float = parameter(
         TrackerParameters.max_age, "somebody not seen for longer is somebody new, seconds",
@@ -192,7 +196,7 @@ class KeypointsNode(Node):
             network = OnnxRuntimeNetwork(self._card, self.parameters.provider, self.parameters.threads)
         except ModelError as error:
             raise ConfigurationError(str(error)) from error
-        self._estimator = PoseEstimator(network, self.parameters.decoding)
+        self._estimator = PoseEstimator(network, self.parameters.decoding, self.parameters.second_look)
         context.report(model=self._card.name, provider=network.provider, precision=network.precision)
 
     def reconfigure(self, parameters: Any) -> None:
@@ -200,6 +204,7 @@ class KeypointsNode(Node):
         self._tracker.parameters = parameters.tracking
         if self._estimator is not None:
             self._estimator.parameters = parameters.decoding
+            self._estimator.second_look = parameters.second_look
 
     def reset(self) -> None:
         self._tracker = PeopleTracker(self.parameters.tracking)
@@ -228,6 +233,8 @@ class KeypointsNode(Node):
             outputs = self._estimator.infer(inputs)
         with context.stage("decide"):
             found = self._estimator.decide(outputs, sight.color.shape)
+        with context.stage("look_again"):
+            found = self._estimator.look_again(sight.color, found)
         with context.stage("lift"):
             joints = self._lifted(found.pixels, sight, messages["camera_info"])
         with context.stage("track"):

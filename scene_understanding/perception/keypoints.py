@@ -175,11 +175,10 @@ def _enlarged(heat_maps: Float32) -> Float32:
     rim = _RIM // 2
     maps = np.empty((_COUNT, height + 2 * rim, width + 2 * rim), np.float32)
     maps[:, rim:-rim, rim:-rim] = _finite(heat_maps[:_COUNT])
-    for side in maps[:, :, rim:-rim].transpose(1, 0, 2), maps.transpose(2, 0, 1):
-        for way in side, side[::-1]:
-            edge, inner = np.maximum(way[2], 0), np.maximum(way[3], np.float32(1e-6))
-            way[1] = np.minimum(edge * edge / inner * _FALL, np.float32(0.999) * edge)  # peaks lie inside
-            way[0] = way[1] * _FALL
+    for side in maps[:, :, rim:-rim].transpose(1, 0, 2), maps.transpose(2, 0, 1):  # (h + 4, 18, w), (w + 4, 18, h + 4)
+        edge, inner = np.maximum(side[[2, -3]], 0), np.maximum(side[[3, -4]], np.float32(1e-6))
+        beyond = np.minimum(edge * edge / inner * _FALL, np.float32(0.999) * edge)  # peaks lie inside
+        side[[1, -2]], side[[0, -1]] = beyond, beyond * _FALL
     rows = maps.reshape(-1, maps.shape[2])
     size = (2 * rows.shape[1], 2 * rows.shape[0])
     enlarged: Float32 = np.asarray(cv2.resize(rows, size, interpolation=cv2.INTER_CUBIC), np.float32)
@@ -190,15 +189,14 @@ def _find_peaks(heat_maps: Float32, parameters: DecodeParameters) -> _Peaks:
     """Where a map is above the threshold and no lower than all around; of equal neighbours the first."""
     heat = _enlarged(heat_maps)
     _, height, width = heat.shape
-    rows = heat.reshape(-1, width)
-    flat = rows.reshape(-1)
-    top = (rows >= cv2.dilate(rows, np.ones((3, 3), np.uint8))) & (rows > parameters.peak_threshold)
-    at = np.flatnonzero(top)
-    keypoint, y, x = np.unravel_index(at, heat.shape)
-    inside = (y >= _RIM) & (y < height - _RIM) & (x >= _RIM) & (x < width - _RIM)
-    at, keypoint = at[inside], keypoint[inside]
-    first = (flat[at[:, None] - [1, width - 1, width, width + 1]] < flat[at, None]).all(1)
-    at, keypoint = at[first], keypoint[first]
+    flat = heat.reshape(-1)
+    at = np.flatnonzero(flat > parameters.peak_threshold)
+    _, y, x = np.unravel_index(at, heat.shape)
+    at = at[(y >= _RIM) & (y < height - _RIM) & (x >= _RIM) & (x < width - _RIM)]
+    for step in 1, width, width - 1, width + 1:
+        at = at[flat[at] > flat[at - step]]
+        at = at[flat[at] >= flat[at + step]]
+    keypoint = at // heat[0].size
     if np.bincount(keypoint, minlength=1).max() > parameters.max_peaks:
         order = np.lexsort((-flat[at], keypoint))  # map by map, the highest first
         rank = np.arange(len(at)) - np.searchsorted(keypoint, keypoint)

@@ -13,6 +13,7 @@ from scene_understanding.inference.card import ModelCard, ModelError
 from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
 from scene_understanding.perception.inputs import color_input
 from scene_understanding.perception.keypoints import DecodeParameters, decode, decode_single
+from scene_understanding.perception.second_look import look_again
 from scene_understanding.perception.skeletons import Skeletons
 
 STRIDE = 8
@@ -24,15 +25,19 @@ class PoseEstimator:
 
     Args:
         parameters: thresholds of the decoding.
+        second_look: at so many small people an image is looked again (`second_look`); each takes as long as the first.
 
     Raises:
         ModelError: the network is not one for keypoints.
     """
 
-    def __init__(self, network: OnnxRuntimeNetwork, parameters: DecodeParameters | None = None) -> None:
+    def __init__(
+        self, network: OnnxRuntimeNetwork, parameters: DecodeParameters | None = None, second_look: int = 0
+    ) -> None:
         check_card(network.card)
         self.network = network
         self.parameters = parameters or DecodeParameters()
+        self.second_look = second_look
 
     def prepare(self, color: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """color (H, W, 3) uint8 RGB to the network's input."""
@@ -55,9 +60,16 @@ class PoseEstimator:
     def _in_image(self, found: Skeletons, size: Sequence[int]) -> Skeletons:
         return in_image(found, size, self.network.card.inputs["color"].shape[2:])
 
-    def __call__(self, color: NDArray[np.uint8]) -> Skeletons:
-        """As `prepare`, `infer` and `decide` one after the other."""
+    def look_again(self, color: NDArray[np.uint8], found: Skeletons) -> Skeletons:
+        """Whom `decide` found, small people as a second look shows them."""
+        return look_again(color, found, self._first_look, self.second_look) if self.second_look else found
+
+    def _first_look(self, color: NDArray[np.uint8]) -> Skeletons:
         return self.decide(self.infer(self.prepare(color)), color.shape)
+
+    def __call__(self, color: NDArray[np.uint8]) -> Skeletons:
+        """As `prepare`, `infer`, `decide` and `look_again` one after the other."""
+        return self.look_again(color, self._first_look(color))
 
 
 def check_card(card: ModelCard) -> None:

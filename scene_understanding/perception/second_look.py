@@ -1,13 +1,12 @@
 """A second look at small people: each is cut out, enlarged and shown to the network again.
 
-The idea of AlphaPose (Fang et al., ICCV 2017) and of all top-down methods, on top of a bottom-up one: only whom the first
-look has found too small to be exact is looked at again, so that the time grows with those few.
+The idea of top-down methods such as AlphaPose (Fang et al., ICCV 2017) after a bottom-up look: only whom the first look
+finds too small to be exact is looked at again, so that the time grows with those few.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,50 +14,42 @@ from numpy.typing import NDArray
 from scene_understanding.perception.keypoint_similarity import area_of_keypoints, oks
 from scene_understanding.perception.skeletons import Skeletons
 
+SMALL = 0.35
+"""Of the image: people whose box of keypoints is less high and less wide than this."""
 MARGIN = 0.3
-"""Of the box of the keypoints, added on every side: not all of the person may have been found."""
+"""Of the longer side of that box, added all around: not all of the person may have been found."""
 SAME = 0.3
-"""OKS from which somebody found in the second look is the one that it was for."""
+"""OKS from which on somebody found in the second look is the one that it was for."""
 SMALLEST = 8
-"""Pixels of an image that are worth a look."""
+"""Pixels of a side that are worth a look."""
+
+Estimate = Callable[[NDArray[np.uint8]], Skeletons]
+"""The people in an image (H, W, 3) uint8, in its pixels."""
 
 
-@dataclass(frozen=True)
-class SecondLook:
-    """Whom to look at again.
+def look_again(color: NDArray[np.uint8], found: Skeletons, estimate: Estimate, most: int) -> Skeletons:
+    """Everybody in an image (H, W, 3), small ones as the second look shows them where it is surer.
 
-    Attributes:
-        below: people whose box of keypoints is less high and wide than this share of the image.
-        most: so many people an image at most, the surest first.
+    Args:
+        found: by the first look; most: so many people are looked at, the surest of the small ones.
     """
-
-    below: float = 0.35
-    most: int = 4
-
-    def __call__(
-        self, color: NDArray[np.uint8], found: Skeletons, estimate: Callable[[NDArray[np.uint8]], Skeletons]
-    ) -> Skeletons:
-        """Everybody in an image (H, W, 3), small ones as the second look shows them where it is surer.
-
-        Args:
-            found: by the first look; estimate: gives the people in an image.
-        """
-        low, high = np.nanmin(found.pixels, 1, initial=np.inf), np.nanmax(found.pixels, 1, initial=-np.inf)
-        size = np.array([color.shape[1], color.shape[0]])
-        small = np.flatnonzero((high - low < self.below * size).all(1))[: self.most]
-        pixels, confidence, score = found.pixels.copy(), found.confidence.copy(), found.score.copy()
-        for person in small:
-            margin = MARGIN * (high[person] - low[person]).max() + 1
-            x0, y0 = np.maximum(low[person] - margin, 0).astype(int)
-            x1, y1 = np.minimum(high[person] + margin + 1, size).astype(int)
-            if min(x1 - x0, y1 - y0) < SMALLEST:
-                continue
-            again = estimate(np.ascontiguousarray(color[y0:y1, x0:x1]))
-            moved = again.pixels + np.array([x0, y0], np.float32)
-            first = found.pixels[person : person + 1]
-            alike = oks(moved, first, area_of_keypoints(first))[:, 0]
-            if len(alike) and alike.max() >= SAME and again.score[alike.argmax()] > score[person]:
-                best = int(alike.argmax())
-                pixels[person], confidence[person], score[person] = moved[best], again.confidence[best], again.score[best]
-        order = np.argsort(-score, kind="stable")
-        return Skeletons(pixels[order], confidence[order], score[order])
+    low, high = np.fmin.reduce(found.pixels, 1), np.fmax.reduce(found.pixels, 1)  # of those that are known
+    size = np.array([color.shape[1], color.shape[0]])
+    small = np.flatnonzero((high - low < SMALL * size).all(1))[:most]
+    pixels, confidence, score = found.pixels.copy(), found.confidence.copy(), found.score.copy()
+    for person in small:
+        margin = MARGIN * (high[person] - low[person]).max() + 1
+        x0, y0 = np.maximum(low[person] - margin, 0).astype(int)
+        x1, y1 = np.minimum(high[person] + margin + 1, size).astype(int)
+        if min(x1 - x0, y1 - y0) < SMALLEST:
+            continue
+        again = estimate(np.ascontiguousarray(color[y0:y1, x0:x1]))
+        moved = again.pixels + np.array([x0, y0], np.float32)
+        first = found.pixels[person : person + 1]
+        alike = np.nan_to_num(oks(moved, first, area_of_keypoints(first))[:, 0])
+        best = int(alike.argmax()) if len(alike) else -1
+        if best >= 0 and alike[best] >= SAME and again.score[best] > score[person]:
+            pixels[person], confidence[person] = moved[best], again.confidence[best]
+            score[person] = again.score[best]
+    order = np.argsort(-score, kind="stable")
+    return Skeletons(pixels[order], confidence[order], score[order])

@@ -36,8 +36,10 @@ from scene_understanding.simulation.people import (
 from scene_understanding.simulation.world import World, camera_pose
 
 Float = NDArray[np.float64]
-NEAREST, FARTHEST = 1.4, 8.0
+NEAREST, NEAREST_AIMED, FARTHEST = 1.4, 2.0, 8.0
 """From the camera to a person's place on the floor, metres."""
+MIDDLE = 0.95
+"""Height of the middle of a person, metres."""
 FARTHEST_APART, NEAREST_APART = 1.2, 0.45
 """Between two people, metres: as far as the room allows."""
 
@@ -159,17 +161,24 @@ def random_stance(rng: Generator, place: Float, camera_yaw: float) -> Stance:
     )  # fmt: skip
 
 
-def crowd_views(seed: int, people: int, views: int, camera: PinholeCamera) -> tuple[World, list[Pose]]:
+def crowd_views(
+    seed: int, people: int, views: int, camera: PinholeCamera, aimed: bool = False
+) -> tuple[World, list[Pose]]:
     """A building with so many people, and cameras before which they are: at the time k all are in sight of camera k.
 
     Where there is no room for everybody the people left over are out of sight.
+
+    Args:
+        aimed: cameras are tilted so that people are in the middle, and people keep two metres away; else cameras look
+            along the floor, so that a low one cuts off the heads of those near it.
     """
     world = generate_building(seed, guests=people)
     rng = np.random.default_rng([seed, people, 3])
     empty = replace(world, people=())
     poses, stances = [], []
     for _ in range(views):
-        pose, places = _view_with_room(rng, empty, people, camera)
+        pose, places = _view_with_room(rng, empty, people, camera, NEAREST_AIMED if aimed else NEAREST)
+        pose = _tilted(pose, places) if aimed else pose
         yaw = float(np.arctan2(pose.rotation[1, 2], pose.rotation[0, 2]))
         stances.append([random_stance(rng, place, yaw) for place in places])
         poses.append(pose)
@@ -180,23 +189,33 @@ def crowd_views(seed: int, people: int, views: int, camera: PinholeCamera) -> tu
     return replace(world, people=guests), poses
 
 
-def _view_with_room(rng: Generator, world: World, people: int, camera: PinholeCamera) -> tuple[Pose, Float]:
+def _view_with_room(
+    rng: Generator, world: World, people: int, camera: PinholeCamera, nearest: float
+) -> tuple[Pose, Float]:
     """map_from_camera, and (P, 2) places of which as many as can be found are before it, far apart where they can be.
 
     Of as many random views as there are people the one that sees most of the floor is taken.
     """
     half = float(np.arctan2(camera.width / 2, camera.fx))
     views = [_look_along(rng, world, half) for _ in range(1 + people)]
-    floors = [_floor_in_sight(world, pose, half) for pose in views]
+    floors = [_floor_in_sight(world, pose, half, nearest) for pose in views]
     widest = int(np.argmax([len(floor) for floor in floors]))
     pose, floor = views[widest], floors[widest]
     apart = FARTHEST_APART
-    places = _places(rng, floor, pose.translation[:2], people, apart)
+    places = _places(rng, floor, pose.translation[:2], people, apart, nearest)
     while len(places) < people and apart > NEAREST_APART:
         apart *= 0.8
-        places = _places(rng, floor, pose.translation[:2], people, apart)
+        places = _places(rng, floor, pose.translation[:2], people, apart, nearest)
     behind = pose.translation[:2] - 3.0 * pose.rotation[:2, 2]
     return pose, np.concatenate([places, np.broadcast_to(behind, (people - len(places), 2))])
+
+
+def _tilted(pose: Pose, places: Float) -> Pose:
+    """map_from_camera, turned about the camera's x so that those who stand at `places` (P, 2) are as high as low."""
+    middles = pose.inverse().apply(np.column_stack([places, np.full(len(places), MIDDLE)]))
+    before = middles[middles[:, 2] > 0]
+    down = float(np.median(np.arctan2(before[:, 1], before[:, 2]))) if len(before) else 0.0
+    return Pose.from_rotation_translation(pose.rotation @ rotation_about("x", -down), pose.translation)
 
 
 def _look_along(rng: Generator, world: World, half: float) -> Pose:
@@ -213,8 +232,8 @@ def _look_along(rng: Generator, world: World, half: float) -> Pose:
     return camera_pose(np.array([*origin, height]), float(headings[np.argmax(open_to)]), float(pitch), float(roll))
 
 
-def _floor_in_sight(world: World, pose: Pose, half: float) -> Float:
-    """(K, 2) places before a camera where somebody can stand."""
+def _floor_in_sight(world: World, pose: Pose, half: float, nearest: float) -> Float:
+    """(K, 2) places before a camera, `nearest` metres away or more, where somebody can stand."""
     origin, axis = pose.translation[:2], pose.rotation[:2, 2]
     free = world.grid.centers(np.argwhere(world.grid.clearance > 0.2))
     way = free - origin
@@ -222,16 +241,16 @@ def _floor_in_sight(world: World, pose: Pose, half: float) -> Float:
     angle = np.arctan2(axis[0] * way[:, 1] - axis[1] * way[:, 0], way @ axis)
     rays = np.linspace(-half, half, 64)
     sight = world.grid.ray_distance(origin, np.arctan2(axis[1], axis[0]) + rays, FARTHEST)
-    near = (distance > NEAREST) & (np.abs(angle) < half)
+    near = (distance > nearest) & (np.abs(angle) < half)
     return np.asarray(free[near & (distance < np.interp(angle, rays, sight))], np.float64)
 
 
-def _places(rng: Generator, floor: Float, origin: Float, people: int, apart: float) -> Float:
+def _places(rng: Generator, floor: Float, origin: Float, people: int, apart: float, nearest: float) -> Float:
     """(K, 2) of `floor` (F, 2), K up to `people`; half of them anywhere, half at any distance, which is nearer."""
     distance = np.linalg.norm(floor - origin, axis=1)
     places: list[Float] = []
     while len(floor) and len(places) < people:
-        near = np.abs(distance - rng.uniform(NEAREST, distance.max())) < 0.5
+        near = np.abs(distance - rng.uniform(nearest, distance.max())) < 0.5
         pool = np.flatnonzero(near) if near.any() and rng.random() < 0.5 else np.arange(len(floor))
         places.append(floor[pool[rng.integers(len(pool))]])
         left = np.linalg.norm(floor - places[-1], axis=1) > apart

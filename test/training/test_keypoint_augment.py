@@ -14,7 +14,7 @@ from scene_understanding.training.keypoint_augment import GREY, KeypointAugmenta
 
 STILL = KeypointAugmentation(crop=(160, 144), scale=(1.0, 1.0), turn=0, shift=0, flip=False, color_noise=0)
 WILD = KeypointAugmentation(crop=(160, 144), scale=(0.7, 1.6), turn=60, shift=30, color_noise=0)
-NOSE, RIGHT_WRIST, LEFT_WRIST, RIGHT_ANKLE, LEFT_EYE = 0, 4, 7, 10, 15
+NOSE = 0
 
 
 def sample_of(pixels: np.ndarray, dot: int | None = None, height: int = 120, width: int = 180) -> PeopleSample:
@@ -45,22 +45,26 @@ def place_of_dot(rgb: np.ndarray) -> np.ndarray | None:
     return np.array([(x * excess).sum(), (y * excess).sum()]) / excess.sum()
 
 
-@pytest.mark.parametrize("seed", range(8))
+def is_mirrored(pixels: np.ndarray, keypoints: np.ndarray) -> bool:
+    """Whether keypoints (1, 18, 2) are where one affine map puts those of the other side."""
+    other = keypoints[0, list(COCO18_MIRRORED)]
+    known = np.isfinite(pixels[0, :, 0]) & np.isfinite(other[:, 0])
+    start = np.column_stack([pixels[0, known], np.ones(known.sum())])
+    affine = np.linalg.lstsq(start, other[known], rcond=None)[0]
+    return bool(np.abs(start @ affine - other[known]).max() < 0.01)
+
+
+@pytest.mark.parametrize("seed", range(10))
 def test_keypoints_move_with_the_pixels(seed: int) -> None:
     pixels, found = somebody(seed), 0
-    for dot in (NOSE, RIGHT_WRIST, LEFT_WRIST, RIGHT_ANKLE, LEFT_EYE):
-        results = [
-            augmentation(sample_of(pixels, dot), np.random.default_rng([seed, 1]))
-            for augmentation in (WILD, replace(WILD, flip=False))
-        ]
-        for k, (rgb, keypoints) in enumerate(results):
-            place = place_of_dot(rgb)
-            mirrored = k == 0 and not np.allclose(keypoints, results[1][1], equal_nan=True)
-            keypoint = keypoints[0, COCO18_MIRRORED[dot] if mirrored else dot]
-            if place is None or (place < 8).any() or (place > (135, 151)).any():
-                continue  # cut by the border, or beyond it
-            np.testing.assert_allclose(keypoint, place, atol=0.6)
-            found += 1
+    for dot in np.flatnonzero(np.isfinite(pixels[0, :, 0])):
+        rgb, keypoints = WILD(sample_of(pixels, dot), np.random.default_rng([seed, 1]))
+        place = place_of_dot(rgb)
+        if place is None or (place < 8).any() or (place > (135, 151)).any():
+            continue  # beyond the border, or cut by it
+        own = COCO18_MIRRORED[dot] if is_mirrored(pixels, keypoints) else dot
+        np.testing.assert_allclose(keypoints[0, own], place, atol=0.6)
+        found += 1
     assert found >= 3
 
 
