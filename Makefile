@@ -81,7 +81,7 @@ train-stereo: setup
 	$(CLI) train stereo --config monodepth_kitti --data kitti_stereo:$(KITTI)
 	$(EXPORT) runs/monodepth_kitti monodepth_kitti --int16
 
-# On a GPU but for the last part; openpose_lsp* are what openpose is compared with.
+# For a GPU; openpose_lsp and openpose_lsp_pretrained are what openpose is compared with (docs/keypoints.md).
 MOBILENET_V1 ?= weights/mobilenet_v1_folded.safetensors
 KEYPOINTS = $(CLI) train keypoints --data lsp:$(LSP)
 train-keypoints: setup
@@ -89,8 +89,7 @@ train-keypoints: setup
 	$(CLI) train keypoints --config openpose_embedded --start $(MOBILENET_V1)
 	$(KEYPOINTS) --config openpose
 	$(KEYPOINTS) --config openpose --epochs 9 --init runs/openpose/best.pt --out runs/openpose_more
-	$(KEYPOINTS) --config openpose_labels
-	$(EXPORT) runs/openpose_labels openpose --int16
+	$(EXPORT) runs/openpose_more openpose --int16
 	$(KEYPOINTS) --config openpose_lsp --start $(MOBILENET_V1)
 	$(KEYPOINTS) --config openpose_lsp --start '' --init runs/openpose_embedded/best.pt --out runs/openpose_lsp_pretrained
 

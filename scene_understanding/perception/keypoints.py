@@ -190,12 +190,16 @@ def _find_peaks(heat_maps: Float32, parameters: DecodeParameters) -> _Peaks:
     heat = _enlarged(heat_maps)
     _, height, width = heat.shape
     flat = heat.reshape(-1)
-    at = np.flatnonzero(flat > parameters.peak_threshold)
-    _, y, x = np.unravel_index(at, heat.shape)
-    at = at[(y >= _RIM) & (y < height - _RIM) & (x >= _RIM) & (x < width - _RIM)]
-    for step in 1, width, width - 1, width + 1:
+    inner = flat[width + 1 : -width - 1]
+    top = inner > parameters.peak_threshold
+    top &= inner > flat[width : -width - 2]
+    top &= inner >= flat[width + 2 : -width]
+    at = np.flatnonzero(top) + (width + 1)
+    for step in width, width - 1, width + 1:
         at = at[flat[at] > flat[at - step]]
         at = at[flat[at] >= flat[at + step]]
+    _, y, x = np.unravel_index(at, heat.shape)
+    at = at[(y >= _RIM) & (y < height - _RIM) & (x >= _RIM) & (x < width - _RIM)]
     keypoint = at // heat[0].size
     if np.bincount(keypoint, minlength=1).max() > parameters.max_peaks:
         order = np.lexsort((-flat[at], keypoint))  # map by map, the highest first
@@ -215,7 +219,7 @@ def _peaks_at(heat: Float32, at: Index) -> _Peaks:
     sums = np.stack([windows.sum(0), windows.sum(1)])  # (2, 3, M): along x, along y
     low, here, high = np.log(np.maximum(sums, _LOWEST * sums[:, 1:2])).transpose(1, 0, 2)
     bend = np.maximum(2 * here - low - high, np.float32(1e-3))
-    step = np.clip((high - low) / (2 * bend), -0.5, 0.5)
+    step = np.minimum(np.maximum((high - low) / (2 * bend), np.float32(-0.5)), np.float32(0.5))
     tops = windows[1, 1] * np.exp((bend * step**2).sum(0) / 2)
     keypoint, y, x = np.unravel_index(at, heat.shape)
     xy = (np.stack([x, y]) - _RIM + step + 0.5) / 2 - 0.5
@@ -232,7 +236,7 @@ def _all_pairs(peaks: _Peaks, size: tuple[int, int]) -> _Pairs:
     start, end = np.divmod(within, np.repeat(count[_TO], pairs))
     start += np.repeat(first[_FROM], pairs)
     end += np.repeat(first[_TO], pairs)
-    inside = np.clip(peaks.xy, 0, np.array([[size[1] - 1], [size[0] - 1]], np.float32))
+    inside = np.minimum(np.maximum(peaks.xy, 0), np.array([[size[1] - 1], [size[0] - 1]], np.float32))
     x, y = inside.take(start, axis=1)
     right, down = inside.take(end, axis=1)
     return _Pairs(limb, start, end, x, y, right - x, down - y)

@@ -1,6 +1,6 @@
 """Imports checkpoints of the lightweight OpenPose (Osokin 2018) as its authors publish them.
 
-github.com/Daniil-Osokin/lightweight-human-pose-estimation.pytorch: dicts with `state_dict` and how far the training was.
+github.com/Daniil-Osokin/lightweight-human-pose-estimation.pytorch: a dict with `state_dict`.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def heat_maps(keypoints: Tensor, size: tuple[int, int], stride: int = STRIDE, si
         keypoints: (N, P, 18, 2) float32 x, y in pixels of the input; NaN where there is none.
         size: (h, w) of the maps.
 
-    Equations 7 and 8 of the paper.
+    Section 2.2 of the paper, the Gaussian as its code has it, with a factor 2.
     """
     x, y = map_grid(size, keypoints.device, stride)
     across = _bells(keypoints[..., 0, None] - x, sigma)  # (N, P, 18, w)
@@ -46,7 +46,7 @@ def _bells(offset: Tensor, sigma: float) -> Tensor:
 def fields(keypoints: Tensor, size: tuple[int, int], stride: int = STRIDE, width: float = WIDTH) -> Tensor:
     """(N, 38, h, w) float32: on every limb the unit vector along it, the mean where several meet; 0 elsewhere.
 
-    Arguments as of `heat_maps`. Equations 9 and 10 of the paper; ends as well as sides reach out by `width`.
+    Arguments as of `heat_maps`. Section 2.3 of the paper; ends as well as sides reach out by `width`.
     """
     x, y = (axis / stride for axis in map_grid(size, keypoints.device, stride))
     limbs = torch.tensor(PAF_LIMBS, device=keypoints.device)

@@ -1,6 +1,6 @@
 """Trains keypoints: `scene-understanding train keypoints --config CONFIG`.
 
-Every stage of the network learns the heat maps and fields of the image (Cao et al., CVPR 2017, equations 5 and 6), less
+Every stage of the network learns the heat maps and fields of the image (Cao et al., CVPR 2017, section 2.1), less
 those of keypoints that its dataset does not label. The loop is that of `run`.
 """
 

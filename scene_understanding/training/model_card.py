@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scene_understanding.datasets.open import KINDS, STEREO_KINDS
+from scene_understanding.datasets.open_people import PEOPLE_KINDS
 from scene_understanding.labels import load_label_set
 from scene_understanding.training.config import EMBEDDED, Config, TrainingError
 from scene_understanding.training.depth_config import DepthConfig
@@ -106,7 +107,7 @@ def command_of(config: Config) -> str:
     preset = presets() / f"{config.name}.yaml"
     shipped = load_config(preset) if preset.is_file() else config
     kind = config.data.partition(":")[0]
-    if kind in {**KINDS, **STEREO_KINDS} and kind != EMBEDDED:
+    if kind in {**KINDS, **STEREO_KINDS, **PEOPLE_KINDS} and kind != EMBEDDED:
         words += ["--data", f"{kind}:DIR"]
     elif config.data != shipped.data:
         words += ["--data", config.data]

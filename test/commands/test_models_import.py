@@ -44,7 +44,7 @@ def network() -> LightweightOpenPose:
     network = LightweightOpenPose(refinements=2)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0
+            module.momentum = 0.98  # the rest keeps rounding from growing
     with torch.no_grad():
         network(torch.randn(4, 3, 48, 64))
     return network.eval()
@@ -95,8 +95,8 @@ def test_it_gives_for_rgb_what_the_checkpoint_gives_for_bgr(imported: Path, netw
     with torch.no_grad():
         right, wrong = network(as_theirs(RGB)), network(as_theirs(RGB[..., ::-1]))
     for name, truth, mistaken in zip(("heat_maps", "fields"), right, wrong, strict=True):
-        np.testing.assert_allclose(found[name], truth, atol=1e-3)
-        assert np.abs(found[name] - mistaken.numpy()).max() > 0.05
+        np.testing.assert_allclose(found[name], truth, atol=1e-4)
+        assert np.abs(found[name] - mistaken.numpy()).max() > 0.01
 
 
 def test_it_runs_on_images_of_any_size(imported: Path) -> None:

@@ -1,9 +1,9 @@
 """Decoding of OpenPose maps into people: time and accuracy for 1, 10 and 50 people in an image of 456x256.
 
 Maps are painted from random bodies, blurred and given noise, so that the truth is known. One JSON line for each number
-of people and strength of the noise; times in ms on one core. Beside the public Lightweight OpenPose, with a checkout of
+of people and strength of the noise; times are ms of a core. Beside the public Lightweight OpenPose, with a checkout of
 github.com/Daniil-Osokin/lightweight-human-pose-estimation.pytorch, and then as a table too, on standard error:
-    python bench/keypoint_decoding.py [--lightweight DIR] [--images 40]
+    python bench/bench_keypoints.py [--lightweight DIR] [--images 40]
 """
 
 from __future__ import annotations
@@ -117,9 +117,9 @@ def _spoiled(rng: np.random.Generator, maps: Float32, noise: float) -> Float32:
 
 
 def ours(scene: Scene) -> Found:
-    started = time.perf_counter()
+    started = time.thread_time()
     people = decode(scene.heat, scene.field)
-    return Found(people, 1e3 * (time.perf_counter() - started))
+    return Found(people, 1e3 * (time.thread_time() - started))
 
 
 def lightweight(folder: Path) -> Decoder:
@@ -130,18 +130,18 @@ def lightweight(folder: Path) -> Decoder:
     spec.loader.exec_module(module)
 
     def run(scene: Scene) -> Found:
-        started = time.perf_counter()
+        started = time.thread_time()
         heat, field = (
             cv2.resize(maps.transpose(1, 2, 0), None, fx=UPSAMPLED, fy=UPSAMPLED, interpolation=cv2.INTER_CUBIC)
             for maps in (scene.heat, scene.field)
         )
-        upsampled = time.perf_counter()
+        upsampled = time.thread_time()
         total = 0
         by_type: list[Any] = []
         for k in range(18):
             total += module.extract_keypoints(heat[:, :, k], by_type, total)
         entries, keypoints = module.group_keypoints(by_type, field)
-        done = time.perf_counter()
+        done = time.thread_time()
         return Found(_as_skeletons(entries, keypoints), 1e3 * (done - upsampled), 1e3 * (upsampled - started))
 
     return run
@@ -169,8 +169,10 @@ def precision(scenes: list[Scene], found: list[Skeletons]) -> float:
     return 100 * float(average_precision(images).mean())
 
 
-def measure(scenes: list[Scene], found: list[Found]) -> dict[str, float]:
-    """Median times in ms, and AP in percent, of one decoder over scenes."""
+def measure(decoder: Decoder, scenes: list[Scene]) -> dict[str, float]:
+    """Median times in ms, and AP in percent, over scenes."""
+    decoder(scenes[0])
+    found = [decoder(scene) for scene in scenes]
     decode_ms = float(np.median([one.decode_ms for one in found]))
     whole_ms = float(np.median([one.decode_ms + one.prepare_ms for one in found]))
     ap = precision(scenes, [one.people for one in found])
@@ -178,15 +180,13 @@ def measure(scenes: list[Scene], found: list[Found]) -> dict[str, float]:
 
 
 def rows(images: int, theirs: Decoder | None) -> Iterator[dict[str, Any]]:
-    """Both decoders take turns, so that what else the machine does slows down both."""
     decoders = [decoder for decoder in (ours, theirs) if decoder]
     for noise in NOISE:
         for people in PEOPLE:
             rng = np.random.default_rng(people)
             scenes = [scene(rng, people, noise) for _ in range(images)]
-            turns = [[decoder(one) for decoder in decoders] for one in scenes[:1] + scenes][1:]  # the first is not warm
-            own, *others = (measure(scenes, list(found)) for found in zip(*turns, strict=True))
-            row: dict[str, Any] = {"bench": "keypoint_decoding", "people": people, "noise": noise, **own}
+            own, *others = (measure(decoder, scenes) for decoder in decoders)
+            row: dict[str, Any] = {"bench": "keypoints", "people": people, "noise": noise, **own}
             for other in others:
                 row |= {f"lightweight_{key}": value for key, value in other.items()}
                 row["times_as_fast"] = round(other["ms"] / own["ms"], 1)
@@ -203,10 +203,12 @@ def main() -> None:
     torch.set_num_threads(1)
     theirs = lightweight(options.lightweight) if options.lightweight else None
     table = TABLE if theirs else ()
-    print(*(f"{title:>{len(title) + 2}}" for title, _ in table), sep="", file=sys.stderr)
+    if table:
+        print(*(f"{title:>{len(title) + 2}}" for title, _ in table), sep="", file=sys.stderr)
     for row in rows(options.images, theirs):
         print(json.dumps(row), flush=True)
-        print(*(f"{row[key]:>{len(title) + 2}}" for title, key in table), sep="", file=sys.stderr)
+        if table:
+            print(*(f"{row[key]:>{len(title) + 2}}" for title, key in table), sep="", file=sys.stderr)
 
 
 if __name__ == "__main__":
