@@ -145,7 +145,7 @@ def volume(bodies: Capsules, step: float = 0.02) -> NDArray[np.float64]:
         low, high = _bounds(bodies, n)
         axes = [np.arange(a + step / 2, b + step, step) for a, b in zip(low, high, strict=True)]
         grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
-        result[n] = (_clearance(bodies, n, grid) <= 0).sum() * step**3
+        result[n] = (_clearance(bodies, n, grid.T.astype(np.float32), 0.0) <= 0).sum() * step**3
     return result
 
 
@@ -153,32 +153,39 @@ def inside(bodies: Capsules, points: Float, margin: float = 0.0) -> NDArray[np.i
     """(M,) which person each of points (M, 3), in the frame of the bodies, belongs to, or -1: the person whose skin it
     is farthest under, or nearest to and within `margin` metres of."""
     owner = np.full(len(points), -1, np.intp)
-    least = np.full(len(points), margin, np.float64)
+    least = np.full(len(points), np.nextafter(np.float32(margin), np.float32(np.inf)), np.float32)
+    xyz = np.ascontiguousarray(np.asarray(points, np.float32).T)
     for n in np.flatnonzero(bodies.known.any(1)).tolist():
         low, high = _bounds(bodies, n)
-        near = np.flatnonzero(((points >= low - margin) & (points <= high + margin)).all(-1))
-        clearance = _clearance(bodies, n, points[near])
-        won = clearance <= least[near]
+        near = _in_box(xyz, low - margin, high + margin)
+        clearance = _clearance(bodies, n, xyz[:, near], margin)
+        won = clearance < least[near]
         owner[near[won]], least[near[won]] = n, clearance[won]
     return owner
 
 
-_CHUNK = 16_384
-"""Points whose distances to all capsules of a person are held in memory at the same time."""
+def _in_box(xyz: NDArray[np.float32], low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Which of points (3, M) lie between two corners (3,); each axis is asked only of what the one before has left."""
+    left = np.arange(xyz.shape[1])
+    for axis, a, b in zip(xyz, low, high, strict=True):
+        values = axis[left]
+        left = left[(values >= a) & (values <= b)]
+    return left
 
 
-def _clearance(bodies: Capsules, n: int, points: Float) -> NDArray[np.float64]:
-    """(M,) metres from points (M, 3) to the skin of person `n`, negative below it."""
+def _clearance(bodies: Capsules, n: int, xyz: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
+    """(M,) metres from points (3, M) to the skin of person `n`, negative below it; inf where it is above `reach`."""
+    result = np.full(xyz.shape[1], np.inf, np.float32)
     known = bodies.known[n]
-    start, radius = bodies.start[n, known], bodies.radius[n, known]
-    along = bodies.end[n, known] - start
-    squared = np.maximum((along**2).sum(-1), 1e-12)
-    result = np.empty(len(points))
-    for first in range(0, len(points), _CHUNK):
-        offset = points[first : first + _CHUNK, None] - start
-        share = np.einsum("mck,ck->mc", offset, along) / squared
-        offset -= share.clip(0, 1)[..., None] * along
-        result[first : first + _CHUNK] = (np.linalg.norm(offset, axis=-1) - radius).min(1)
+    for start, end, radius in zip(bodies.start[n, known], bodies.end[n, known], bodies.radius[n, known], strict=True):
+        around = radius + reach
+        near = _in_box(xyz, np.minimum(start, end) - around, np.maximum(start, end) + around)
+        along = (end - start).astype(np.float32)
+        offset = xyz[:, near] - start.astype(np.float32)[:, None]
+        share = along @ offset / np.float32(max(float(along @ along), 1e-12))
+        offset -= share.clip(0, 1) * along[:, None]
+        distance = np.sqrt(np.einsum("km,km->m", offset, offset)) - np.float32(radius)
+        result[near] = np.minimum(result[near], distance)
     return result
 
 
