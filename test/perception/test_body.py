@@ -120,8 +120,8 @@ def test_a_point_between_two_belongs_to_the_nearer(joints) -> None:
 
 
 def test_boxes_around_the_parts_leave_nothing_out(joints) -> None:
-    """The same as the distance of every point to every capsule."""
-    bodies = capsules(joints[:2])
+    """The same as the distance of every point to every capsule, of two people side by side."""
+    bodies = capsules(np.stack([joints[0], joints[0] + (0.31, 0.17, 0.05)]))
     points = np.random.default_rng(0).normal(joints[0].mean(0), 0.5, (5000, 3))
     offset, along = points[:, None, None] - bodies.start, bodies.end - bodies.start
     share = ((offset * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-12)).clip(0, 1)
