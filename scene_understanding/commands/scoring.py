@@ -153,7 +153,7 @@ def only_for(wish: Wish, task: str, **defaults: object) -> None:
     """Raises CommandError where the wish has an option that means nothing for models of this task."""
     for name, default in defaults.items():
         if getattr(wish, name) != default:
-            raise CommandError(f"--{name} is not for models of {task}")
+            raise CommandError(f"--{name.replace('_', '-')} is not for models of {task}")
 
 
 def card_entry(wish: Wish, report: Mapping[str, Any], kept: Sequence[str]) -> dict[str, Any]:

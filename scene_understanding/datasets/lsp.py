@@ -1,7 +1,8 @@
 """Leeds Sports Pose (Johnson and Everingham, BMVC 2010): images of one person each, 14 joints.
 
 A folder with images/im0001.jpg and so on, and joints.mat: x, y and whether hidden, of right ankle, knee and hip, left
-hip, knee and ankle, right wrist, elbow and shoulder, left shoulder, elbow and wrist, neck and top of the head.
+hip, knee and ankle, right wrist, elbow and shoulder, left shoulder, elbow and wrist, neck and top of the head. Joints
+are taken as they are: some are below 1, so that they need not count from 1 as MATLAB does; a pixel is 2 % of a torso.
 """
 
 from __future__ import annotations

@@ -32,6 +32,12 @@ KINDS = {
 STEREO_KINDS = {"kitti_stereo": "folder of sequences of KITTI, rectified pairs without depth"}
 """The same for stereo pairs, which only networks for disparity take."""
 
+PEOPLE_KINDS = {
+    "lsp": "folder of Leeds Sports Pose",
+    "embedded": "seed of a building of the embedded world, or seeds as 900-911, with people in every pose",
+}
+"""The same for images of people, which only networks for keypoints take (`open_people`)."""
+
 WITHOUT_LABELS = ("onera_dfd", "onera_dfd_f8", "7scenes")
 
 
@@ -43,6 +49,8 @@ def split_spec(spec: str) -> tuple[str, str]:
     """
     kind, _, place = spec.partition(":")
     kind = {"seven_scenes": "7scenes"}.get(kind, kind)
+    if place and kind in PEOPLE_KINDS and kind not in KINDS:
+        raise DatasetError(f"{kind} shows people without depth or classes; it is for networks of keypoints (openpose)")
     if not place or kind not in {**KINDS, **STEREO_KINDS}:
         raise DatasetError(f"'{spec}' is not KIND:PLACE; kinds are {', '.join((*KINDS, *STEREO_KINDS))}")
     return kind, place

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from scene_understanding.datasets.embedded_people import EmbeddedPeople
 from scene_understanding.datasets.lsp import Lsp
-from scene_understanding.datasets.open import parse_seeds
+from scene_understanding.datasets.open import PEOPLE_KINDS, parse_seeds
 from scene_understanding.datasets.people import PeopleDataset
 from scene_understanding.datasets.rgbd import DatasetError
 
-PEOPLE_KINDS = {
-    "lsp": "folder of Leeds Sports Pose",
-    "embedded": "seed of a building of the embedded world, or seeds as 900-911, with people in every pose",
-}
 PEOPLE = 5
 """In each view of the embedded world, unless told otherwise."""
 
@@ -27,8 +23,10 @@ def open_people(spec: str, split: str | None = None, people: int | None = None) 
         DatasetError: an unknown kind, a place that is not such a dataset, or a split or people that it does not have.
     """
     kind, _, place = spec.partition(":")
-    if not place or kind not in PEOPLE_KINDS:
-        raise DatasetError(f"'{spec}' is not KIND:PLACE; kinds with people are {', '.join(PEOPLE_KINDS)}")
+    if kind not in PEOPLE_KINDS:
+        raise DatasetError(f"'{kind}' is no dataset with people; those are {', '.join(PEOPLE_KINDS)}")
+    if not place:
+        raise DatasetError(f"'{spec}' is not KIND:PLACE; expected {kind}: and a {PEOPLE_KINDS[kind]}")
     if kind == "lsp":
         if people is not None:
             raise DatasetError("lsp shows one person an image; the number of people is for embedded")

@@ -234,8 +234,8 @@ class Judgement:
     Attributes:
         matching: of the people found.
         right, judged: (P, 18) bool, of the joints in the image, see `joints_right`.
-        metres: (P, 18) how far joints in space are off; NaN where one is not known, or the truth is out of reach.
-        near: (P, 18) bool: within reach and seen, of somebody who is found, so that it could have a place.
+        metres: (P, 18) how far joints in space are off; NaN where one has no place, and outside of `near`.
+        near: (P, 18) bool: within reach and judged, of somebody who is found, so that it could have a place.
     """
 
     matching: Matching
@@ -279,8 +279,8 @@ def judged(
     metres, near = np.full(sample.seen.shape, np.nan), np.zeros_like(sample.seen)
     if places is not None:
         truth, points = places
-        metres = joint_errors(truth, of_partners(points, pairs), reach)
         near = counted & (pairs >= 0)[:, None] & (np.linalg.norm(truth, axis=-1) <= reach)
+        metres = np.where(near, joint_errors(truth, of_partners(points, pairs), reach), np.nan)
     return Judgement(matching(sample, found, most), right, right_or_wrong, metres, near)
 
 

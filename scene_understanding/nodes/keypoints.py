@@ -209,6 +209,7 @@ class KeypointsNode(Node):
     def reset(self) -> None:
         self._tracker = PeopleTracker(self.parameters.tracking)
         self._announced = False
+        self._lacking = 0
 
     def process(self, messages: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
         out = self._announcement(messages["color"].header)

@@ -31,7 +31,7 @@ class Parameters:
     reach: float = parameter(
         REACH, "joints in space that are truly further from the camera do not count, metres", bounds=(0.1, 1000.0)
     )
-    window: int = parameter(10_000, "the figures are of so many images, the last ones", bounds=(1, 1_000_000))
+    window: int = parameter(2_000, "the figures are of so many images, the last ones", bounds=(1, 1_000_000))
     slop: float = parameter(
         0.0, "largest difference between the stamps of the two, seconds; 0: equal", bounds=(0.0, 1.0)
     )

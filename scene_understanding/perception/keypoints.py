@@ -62,6 +62,10 @@ class DecodeParameters:
     min_keypoints: int = 3
     min_score: float = 0.2
 
+    def __post_init__(self) -> None:
+        if self.limb_samples < 2:
+            raise ValueError(f"limb_samples is {self.limb_samples}; a limb has two ends at least")
+
 
 DEFAULTS = DecodeParameters()
 
@@ -294,17 +298,24 @@ def _along(fields: Float32, pairs: _Pairs, samples: int) -> Float32:
 
 
 def _one_to_one(limbs: _Limbs, peaks: int) -> _Limbs:
-    """Of limbs of one kind that share a peak the surest, in that order."""
+    """Of limbs of one kind that share a peak the surest, in that order.
+
+    In rounds: what is the surest of its kind at both ends is kept, and what shares an end with it goes.
+    """
     limbs = limbs[np.argsort(-limbs.score, kind="stable")]
-    taken: set[int] = set()
-    kept = []
-    ends = [(limbs.limb * peaks + end).tolist() for end in (limbs.start, limbs.end)]
-    for k, (one, other) in enumerate(zip(*ends, strict=True)):
-        if one not in taken and other not in taken:
-            taken.add(one)
-            taken.add(other)
-            kept.append(k)
-    return limbs[kept]
+    ends = np.stack([limbs.limb * peaks + end for end in (limbs.start, limbs.end)])
+    kept, surest = np.zeros(len(limbs.score), bool), np.empty(len(PAF_LIMBS) * peaks, np.intp)
+    left = np.arange(len(limbs.score))
+    while len(left):
+        last_to_first = left[::-1]
+        for end in ends:
+            surest[end[last_to_first]] = last_to_first  # the last one written stays
+        best = left[(surest[ends[0, left]] == left) & (surest[ends[1, left]] == left)]
+        kept[best] = True
+        taken = np.zeros(len(surest), bool)
+        taken[ends[:, best]] = True
+        left = left[~taken[ends[:, left]].any(0)]
+    return limbs[np.flatnonzero(kept)]
 
 
 def _grouped(peaks: _Peaks, limbs: _Limbs) -> Index:

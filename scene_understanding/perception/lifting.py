@@ -10,6 +10,9 @@ arm, or nothing at all. Therefore, for each person:
 3. The joint is below that surface, by the thickness of the body there, on the ray of its pixel.
 4. A joint at the end of a limb that is too long for the person's stature is unknown.
 
+What hides a joint from nearer by than the person can reach (a low table before the shins, half a metre away) is taken
+for the person.
+
 Steps and constants are our own design; the constants are those of adults, not of the simulator's bodies.
 """
 

@@ -37,6 +37,7 @@ class TrackerParameters:
         drift: how far somebody strays from the predicted way, in roots of their area a second; a camera that begins to
             turn by 1 rad/s moves people who are 5 m away by about 10.
         drift_metres: the same in metres a second.
+        drift_age: seconds after which that grows no more: who is away for longer must come back near where they went.
         nearness: metres, the deviation of the mean distance between the joints of the same person.
         min_cutoff: Hz, of the filters while nothing moves; higher jitters more, lower lags more.
         beta_pixels: Hz by which the cutoff rises with a keypoint's speed, per root of the person's area a second.
@@ -47,8 +48,9 @@ class TrackerParameters:
     max_age: float = 1.0
     least_similarity: float = 0.2
     least_common: int = 3
-    drift: float = 10.0
-    drift_metres: float = 5.0
+    drift: float = 8.0
+    drift_metres: float = 3.0
+    drift_age: float = 0.2
     nearness: float = 0.2
     min_cutoff: float = 1.0
     beta_pixels: float = 10.0
@@ -196,7 +198,8 @@ class PeopleTracker:
 
     def _similarity(self, pixels: Float, joints: Float, stamp_ns: int) -> Float:
         """(N, T), 0..1, of people and tracks: the geometric mean of those in the image and in space."""
-        p, age = self.parameters, (stamp_ns - self._seen_ns) * 1e-9
+        p = self.parameters
+        age = np.minimum((stamp_ns - self._seen_ns) * 1e-9, p.drift_age)
         predicted = self._pixels.predicted(stamp_ns)
         area = area_of_keypoints(predicted)
         seen = similarity_in_common(pixels, predicted, area, p.least_common, p.drift * age)

@@ -20,6 +20,8 @@ MARGIN = 0.3
 """Of the longer side of that box, added all around: not all of the person may have been found."""
 SAME = 0.3
 """OKS from which on somebody found in the second look is the one that it was for."""
+ONE = 0.8
+"""OKS from which on two people are one, of whom the first look saw two parts."""
 SMALLEST = 8
 """Pixels of a side that are worth a look."""
 
@@ -52,4 +54,10 @@ def look_again(color: NDArray[np.uint8], found: Skeletons, estimate: Estimate, m
             pixels[person], confidence[person] = moved[best], again.confidence[best]
             score[person] = again.score[best]
     order = np.argsort(-score, kind="stable")
-    return Skeletons(pixels[order], confidence[order], score[order])
+    return _each_once(Skeletons(pixels[order], confidence[order], score[order]))
+
+
+def _each_once(people: Skeletons) -> Skeletons:
+    """Without those who are nearly a surer one, or a part of them."""
+    alike = np.nan_to_num(oks(people.pixels, people.pixels, area_of_keypoints(people.pixels)))
+    return people[np.flatnonzero(~np.triu(alike > ONE, 1).any(0))]

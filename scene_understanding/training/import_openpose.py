@@ -42,7 +42,7 @@ def import_openpose(file: Path, name: str, folder: Path, size: tuple[int, int]) 
     )  # fmt: skip
     network = build(config)
     _check_names(state, network.state_dict(), file)
-    network.load_state_dict(state | {FIRST: state[FIRST].flip(1)})
+    network.load_state_dict(network.state_dict() | state | {FIRST: state[FIRST].flip(1)})
     with written_together(folder) as new:
         path = new / "model.onnx"
         shapes = export_onnx(network, config, path)
@@ -66,7 +66,9 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     """The weights of a checkpoint by name, or of a file that holds them alone; in both perhaps of a `DataParallel`."""
     content: Any = read_state(file)
     weights = content.get("state_dict", content)
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+    if not isinstance(weights, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()
+    ):
         raise TrainingError(f"{file} is no checkpoint: it holds neither weights nor a state_dict of them")
     return {key.removeprefix("module."): tensor for key, tensor in weights.items()}
 
@@ -74,6 +76,8 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 def _check_names(state: dict[str, Tensor], own: dict[str, Tensor], file: Path) -> None:
     """Raises TrainingError for weights that are not those of the network with the state `own`."""
     for key, tensor in own.items():
+        if key.endswith("num_batches_tracked"):
+            continue  # older checkpoints lack it, and nothing is computed from it
         if key not in state:
             raise TrainingError(f"{file} is of another network than lightweight_openpose: it lacks {key}")
         if state[key].shape != tensor.shape:

@@ -44,7 +44,9 @@ class KeypointConfig(Config):
             if getattr(self, name):
                 raise TrainingError(f"{name} means nothing for keypoints; leave it out")
         if not self.views and (self.beside or self.data == "embedded"):
-            raise TrainingError("views is 0; the embedded world has nothing to show then")
+            raise TrainingError(
+                "views is 0; the embedded world has nothing to show then (openpose_embedded is its config)"
+            )
 
     @property
     def description(self) -> str:

@@ -1,4 +1,8 @@
-"""What a network for keypoints learns from: images with people, augmented, as tensors."""
+"""What a network for keypoints learns from: images with people, augmented, as tensors.
+
+The paper leaves regions of people without labels out of the loss. Here keypoints that a dataset does not label at all
+are left out, but no regions: whom nobody labelled (bystanders in images of LSP) counts as background.
+"""
 
 from __future__ import annotations
 

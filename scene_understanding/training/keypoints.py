@@ -14,16 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from scene_understanding.datasets.people import PeopleDataset
-from scene_understanding.evaluation.keypoint_metrics import (
-    Matching,
-    average_precision,
-    joints_right,
-    matching,
-    of_partners,
-    partners,
-    pck,
-    uncounted,
-)
+from scene_understanding.evaluation.keypoint_metrics import figures, judged
 from scene_understanding.labels.keypoints import PAF_CHANNELS, PAF_LIMBS
 from scene_understanding.models.mobilenet_v1 import MobileNetV1
 from scene_understanding.perception.inputs import color_input
@@ -99,20 +90,16 @@ class KeypointRun(Run):
         """PCK and OKS-AP of the average, as `evaluate` has them: of the one person in an image of LSP, else of all."""
         self.average.eval()
         single = self.config.data.partition(":")[0] == "lsp"
-        matched: list[Matching] = []
-        right, judged = np.zeros(18, int), np.zeros(18, int)
         spec = self.config.input_specs(self.config.size)["color"]
+        judgements = []
         for sample in self._pictures.samples:
             color = torch.from_numpy(color_input(letterboxed(sample.rgb, self.config.size), spec))
             heat, field = (m[0].float().cpu().numpy() for m in self.average(color.to(self.device)))
             found = decode_single(heat) if single else decode(heat, field)
             found = in_image(found, sample.rgb.shape, self.config.size)
-            matched.append(matching(sample, found))
-            pairs = np.zeros(len(sample.pixels), int) if single else partners(sample, found)
-            counted = (np.isfinite(sample.pixels[..., 0]) if single else sample.seen) & ~uncounted(sample)[:, None]
-            hits = joints_right(sample.pixels, of_partners(found.pixels, pairs), counted)
-            right, judged = right + hits[0].sum(0), judged + hits[1].sum(0)
-        return {"pck": pck(right, judged)[0], "oks_ap": float(average_precision(matched).mean())}
+            judgements.append(judged(sample, found, single=single))
+        result = figures(judgements)
+        return {name: result[name] for name in COLUMNS}
 
     def columns(self) -> list[str]:
         return list(COLUMNS)

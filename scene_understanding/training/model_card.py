@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scene_understanding.datasets.open import KINDS, STEREO_KINDS
-from scene_understanding.datasets.open_people import PEOPLE_KINDS
+from scene_understanding.datasets.open import KINDS, PEOPLE_KINDS, STEREO_KINDS
 from scene_understanding.labels import load_label_set
 from scene_understanding.training.config import EMBEDDED, Config, TrainingError
 from scene_understanding.training.depth_config import DepthConfig

@@ -146,7 +146,7 @@ def test_other_models_take_no_people(tiny_depth_model: Callable[..., Path], capf
 
 def test_data_without_people(tiny_keypoint_model: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
     code, _, err = call(capfd, tiny_keypoint_model(), "--data", "nyuv2:somewhere")
-    assert code == 2 and "kinds with people are lsp, embedded" in err
+    assert code == 2 and "'nyuv2' is no dataset with people; those are lsp, embedded" in err
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ def test_it_opens_by_its_spelling(folder: Path) -> None:
     assert len(open_people(f"lsp:{folder}")) == 10 and len(open_people(f"lsp:{folder}", "val")) == 2
     with pytest.raises(DatasetError, match="lsp shows one person an image"):
         open_people(f"lsp:{folder}", people=2)
-    with pytest.raises(DatasetError, match="'nyuv2:x' is not KIND:PLACE; kinds with people are lsp, embedded"):
+    with pytest.raises(DatasetError, match="'nyuv2' is no dataset with people; those are lsp, embedded"):
         open_people("nyuv2:x")
     with pytest.raises(DatasetError, match="embedded has no lists of images, so no split 'val'"):
         open_people("embedded:5", "val")

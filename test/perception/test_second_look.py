@@ -93,3 +93,13 @@ def test_people_of_few_keypoints_and_nobody() -> None:
     estimator = Estimator(np.array([100, 100]))
     assert len(look_again(COLOR, first, estimator, most=4)) == 1
     assert len(look_again(COLOR, NOBODY, estimator, most=4)) == 0
+
+
+def test_two_parts_of_somebody_become_one_person() -> None:
+    place = np.array([100, 100])
+    parts = people(place, place)
+    parts.pixels[0, 9:], parts.pixels[1, :9] = np.nan, np.nan
+    parts.score[:] = (0.4, 0.3)
+    found = look_again(COLOR, parts, Estimator(place), most=4)
+    assert len(found) == 1
+    np.testing.assert_allclose(found.pixels[0], BODY + place + [0, 1], atol=1e-4)
