@@ -27,8 +27,9 @@ from scene_understanding.datasets.people import PeopleSample
 from scene_understanding.evaluation.keypoint_metrics import average_precision, matching
 from scene_understanding.messages.memory import keep_freed_memory
 from scene_understanding.perception.keypoints import decode
+from scene_understanding.perception.pose_estimator import STRIDE
 from scene_understanding.perception.skeletons import Skeletons
-from scene_understanding.training.keypoint_targets import STRIDE, fields, heat_maps
+from scene_understanding.training.keypoint_targets import fields, heat_maps
 
 SIZE = (256, 456)
 PEOPLE = (1, 10, 50)

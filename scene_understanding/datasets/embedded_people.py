@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,8 +119,6 @@ def render_building(seed: int, views: int) -> tuple[NDArray[Any], ...]:
 
 
 def _noisy_samples(seed: int, people: int, views: int) -> Iterator[PeopleSample]:
-    from dataclasses import replace
-
     from scene_understanding.simulation.sensors import RgbdNoise
 
     noise = RgbdNoise(seed)
@@ -150,13 +149,12 @@ def _sample(
 
     As people label them in COCO, joints that the own body hides count as labelled, not as seen; those of a face do not.
     """
+    from scene_understanding.simulation.simulator import on_own_body
+
     points = pose.inverse().apply(joints)
     pixels, depth = camera.project(points)
-    column, row = (np.nan_to_num(np.rint(pixels[..., k]), nan=-1.0) for k in range(2))
-    inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
-    at = (np.where(inside, row, 0).astype(int), np.where(inside, column, 0).astype(int))
-    own = inside & (frame.instance[at] == ids[:, None])
-    seen = own & (frame.depth[at] > depth - BEHIND)
+    own, surface = on_own_body(pixels, ids, frame)
+    seen = own & (surface > depth - BEHIND)
     area = np.array([np.count_nonzero(frame.instance == i) for i in ids], np.float32)
     there, own = area > 0, np.where(FACE, seen, own)
     shown, placed = (np.where(own[..., None], values, np.nan)[there].astype(np.float32) for values in (pixels, points))

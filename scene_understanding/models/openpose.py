@@ -8,6 +8,8 @@ checkpoints (github.com/Daniil-Osokin/lightweight-human-pose-estimation.pytorch)
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -24,9 +26,9 @@ Maps = tuple[Tensor, Tensor]
 class PoseNetwork(nn.Module):
     """Takes color (N, 3, H, W) float32, normalised, of any size; gives maps at stride 8."""
 
+    @abstractmethod
     def stages(self, color: Tensor) -> list[Maps]:
         """What every stage finds; training supervises all of them."""
-        raise NotImplementedError
 
     def forward(self, color: Tensor) -> Maps:
         """Heat maps (N, 19, h, w) and fields (N, 38, h, w) of the last stage."""

@@ -18,6 +18,12 @@ from scene_understanding.simulation.mesh import Shape, cushion, rotation_about
 Float = NDArray[np.float64]
 NOSE, NECK, R_SHOULDER, R_ELBOW, R_WRIST, L_SHOULDER, L_ELBOW, L_WRIST = range(8)
 R_HIP, R_KNEE, R_ANKLE, L_HIP, L_KNEE, L_ANKLE, R_EYE, L_EYE, R_EAR, L_EAR = range(8, 18)
+FACE = [NOSE, R_EYE, L_EYE, R_EAR, L_EAR]
+FACE_SHAPE = np.array(
+    [[0.055, 0, -0.005], [0.047, -0.019, 0.014], [0.047, 0.019, 0.014], [0, -0.042, 0.004], [0, 0.042, 0.004]]
+)
+"""(5, 3) from the middle of the head, which looks to +x, as shares of the body height."""
+FACE_SHAPE.flags.writeable = False
 ANKLE_HEIGHT = 0.045
 """Height of the ankle over the sole, as a share of the body height."""
 
@@ -130,12 +136,10 @@ class Person:
         for k, (swing, spread, bend) in enumerate(arms):
             base, side = (R_SHOULDER, -1) if k == 0 else (L_SHOULDER, 1)
             out[base] = out[NECK] + (0, side * shoulder, -0.012 * h)
-            out[base + 1] = out[base] + 0.165 * h * _limb(swing, side * spread)
-            out[base + 2] = out[base + 1] + 0.145 * h * _limb(swing + bend, side * spread * 0.3)
+            out[base + 1] = out[base] + 0.165 * h * limb(swing, side * spread)
+            out[base + 2] = out[base + 1] + 0.145 * h * limb(swing + bend, side * spread * 0.3)
         head = out[NECK] + (0.01 * h, 0, 0.105 * h)
-        face = h * np.array([[0.055, 0, -0.005], [0.047, -0.019, 0.014], [0.047, 0.019, 0.014], [0, -0.042, 0.004],
-                             [0, 0.042, 0.004]])  # fmt: skip
-        out[[NOSE, R_EYE, L_EYE, R_EAR, L_EAR]] = head + face
+        out[FACE] = head + h * FACE_SHAPE
         out[:, 2] += ANKLE_HEIGHT * h - lowest
         return out
 
@@ -237,7 +241,7 @@ class _Body:
     material: NDArray[np.int32]
 
 
-def _limb(swing: float, spread: float) -> Float:
+def limb(swing: float, spread: float) -> Float:
     """Unit direction of a hanging limb swung forwards and spread sideways."""
     return np.array([np.sin(swing) * np.cos(spread), np.sin(spread), -np.cos(swing) * np.cos(spread)])
 

@@ -13,25 +13,23 @@ from scene_understanding.simulation.building import generate_building
 from scene_understanding.simulation.mesh import rotation_about
 from scene_understanding.simulation.people import (
     ANKLE_HEIGHT,
+    FACE,
+    FACE_SHAPE,
     L_ANKLE,
-    L_EAR,
     L_ELBOW,
-    L_EYE,
     L_HIP,
     L_KNEE,
     L_SHOULDER,
     L_WRIST,
     NECK,
-    NOSE,
     R_ANKLE,
-    R_EAR,
     R_ELBOW,
-    R_EYE,
     R_HIP,
     R_KNEE,
     R_SHOULDER,
     R_WRIST,
     Person,
+    limb,
 )
 from scene_understanding.simulation.world import World, camera_pose
 
@@ -98,9 +96,7 @@ class PosedPerson(Person):
             out[wrist] = out[elbow] + 0.145 * h * trunk @ fore
         head = trunk @ rotation_about("z", stance.head[0]) @ rotation_about("y", stance.head[1])
         middle = out[NECK] + trunk @ (0.01 * h, 0, 0.105 * h)
-        face = h * np.array([[0.055, 0, -0.005], [0.047, -0.019, 0.014], [0.047, 0.019, 0.014], [0, -0.042, 0.004],
-                             [0, 0.042, 0.004]])  # fmt: skip
-        out[[NOSE, R_EYE, L_EYE, R_EAR, L_EAR]] = middle + face @ head.T
+        out[FACE] = middle + h * FACE_SHAPE @ head.T
         out[:, 2] += ANKLE_HEIGHT * h - out[[R_ANKLE, L_ANKLE], 2].min()
         out = out @ rotation_about("z", stance.yaw).T
         out[:, :2] += stance.place
@@ -114,7 +110,7 @@ def _trunk(stance: Stance) -> Float:
 
 def _two_bones(swing: float, spread: float, bend: float, turn: float) -> tuple[Float, Float]:
     """Unit directions (3,) of a hanging limb's two bones; the second one is bent forwards, `turn` about the first."""
-    first = np.array([np.sin(swing) * np.cos(spread), np.sin(spread), -np.cos(swing) * np.cos(spread)])
+    first = limb(swing, spread)
     ahead = np.array([np.cos(swing), 0.0, np.sin(swing)])  # square to `first`
     aside = np.cross(first, ahead)
     ahead = np.cos(turn) * ahead + np.sin(turn) * aside

@@ -86,11 +86,20 @@ def people_truth(crowd: Crowd, frame: Frame, camera: PinholeCamera, map_from_cam
     joints = crowd.joints()
     ids = np.array([p.instance for p in crowd.people], np.uint32)
     pixels, depth = camera.project(map_from_camera.inverse().apply(joints))
+    own, surface = on_own_body(pixels, ids, frame)
+    return PeopleTruth(joints, own & (surface > depth - 0.2), ids)
+
+
+def on_own_body(
+    pixels: NDArray[np.float64], ids: NDArray[np.uint32], frame: Frame
+) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Whether each joint's pixel (P, 18, 2), NaN behind the camera, shows its own person, of instance `ids` (P,); and
+    the depth (P, 18) that it shows, which is of another pixel where it is outside of the frame."""
+    height, width = frame.instance.shape
     column, row = (np.nan_to_num(np.rint(pixels[..., k]), nan=-1.0) for k in range(2))
-    inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     at = (np.where(inside, row, 0).astype(int), np.where(inside, column, 0).astype(int))
-    own = frame.instance[at] == ids[:, None]
-    return PeopleTruth(joints, inside & own & (frame.depth[at] > depth - 0.2), ids)
+    return inside & (frame.instance[at] == ids[:, None]), frame.depth[at]
 
 
 class EmbeddedSimulator:

@@ -55,19 +55,19 @@ class Augmentation:
     def __post_init__(self) -> None:
         for name, fits, expected in (
             ("flip", isinstance(self.flip, bool), "true or false"),
-            ("scale", _are_numbers(self.scale, 2) and 0 < self.scale[0] <= self.scale[1] <= 10, "[from, to] in 0..10"),
-            ("shift", _are_numbers([self.shift]) and 0 <= self.shift <= 1, "a share in 0..1"),
-            ("turn", _are_numbers([self.turn]) and 0 <= self.turn <= 45, "degrees in 0..45"),
-            ("views", _are_numbers([self.views]) and 0 <= self.views <= 1, "a share in 0..1"),
+            ("scale", are_numbers(self.scale, 2) and 0 < self.scale[0] <= self.scale[1] <= 10, "[from, to] in 0..10"),
+            ("shift", are_numbers([self.shift]) and 0 <= self.shift <= 1, "a share in 0..1"),
+            ("turn", are_numbers([self.turn]) and 0 <= self.turn <= 45, "degrees in 0..45"),
+            ("views", are_numbers([self.views]) and 0 <= self.views <= 1, "a share in 0..1"),
             (
                 "crop",
-                self.crop is None or (_are_numbers(self.crop, 2, int) and min(self.crop) >= SMALLEST_CROP),
+                self.crop is None or (are_numbers(self.crop, 2, int) and min(self.crop) >= SMALLEST_CROP),
                 f"[height, width], each at least {SMALLEST_CROP}",
             ),
-            ("holes", _are_numbers([self.holes], 1, int) and self.holes >= 0, "a whole number, 0 or more"),
-            ("depth_gain", _are_numbers([self.depth_gain]) and 0 <= self.depth_gain < 1, "a share in 0..1"),
-            ("depth_noise", _are_numbers([self.depth_noise]) and 0 <= self.depth_noise <= 1, "metres in 0..1"),
-            ("color_noise", _are_numbers([self.color_noise]) and 0 <= self.color_noise <= 50, "grey levels in 0..50"),
+            ("holes", are_numbers([self.holes], 1, int) and self.holes >= 0, "a whole number, 0 or more"),
+            ("depth_gain", are_numbers([self.depth_gain]) and 0 <= self.depth_gain < 1, "a share in 0..1"),
+            ("depth_noise", are_numbers([self.depth_noise]) and 0 <= self.depth_noise <= 1, "metres in 0..1"),
+            ("color_noise", are_numbers([self.color_noise]) and 0 <= self.color_noise <= 50, "grey levels in 0..50"),
         ):
             if not fits:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected {expected}")
@@ -91,7 +91,7 @@ class Augmentation:
         return replace(sample, rgb=rgb, depth=drop_depth(depth, rng, self.holes))
 
 
-def _are_numbers(values: Any, count: int = 1, kind: type | tuple[type, ...] = (int, float)) -> bool:
+def are_numbers(values: Any, count: int = 1, kind: type | tuple[type, ...] = (int, float)) -> bool:
     """Whether this is a list of so many numbers."""
     return (
         isinstance(values, (list, tuple))

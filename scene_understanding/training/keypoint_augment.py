@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from scene_understanding.datasets.people import PeopleSample
 from scene_understanding.labels.keypoints import COCO18_MIRRORED
-from scene_understanding.training.augment import jitter_color
-
-GREY = 128
+from scene_understanding.perception.pose_estimator import PADDING
+from scene_understanding.training.augment import are_numbers, jitter_color
 
 
 @dataclass(frozen=True)
@@ -41,14 +40,14 @@ class KeypointAugmentation:
         object.__setattr__(self, "crop", tuple(self.crop))
         object.__setattr__(self, "scale", tuple(self.scale))
         for name, fits, expected in (
-            ("crop", _are_numbers(self.crop, int) and not any(side % 8 for side in self.crop) and min(self.crop) > 0,
+            ("crop", are_numbers(self.crop, 2, int) and not any(side % 8 for side in self.crop) and min(self.crop) > 0,
              "[height, width], multiples of 8"),
-            ("scale", _are_numbers(self.scale) and 0 < self.scale[0] <= self.scale[1] <= 10, "[from, to] in 0..10"),
-            ("turn", _are_numbers((self.turn, 0)) and 0 <= self.turn <= 180, "degrees in 0..180"),
-            ("shift", _are_numbers((self.shift, 0)) and self.shift >= 0, "pixels, 0 or more"),
+            ("scale", are_numbers(self.scale, 2) and 0 < self.scale[0] <= self.scale[1] <= 10, "[from, to] in 0..10"),
+            ("turn", are_numbers([self.turn]) and 0 <= self.turn <= 180, "degrees in 0..180"),
+            ("shift", are_numbers([self.shift]) and self.shift >= 0, "pixels, 0 or more"),
             ("flip", isinstance(self.flip, bool), "true or false"),
-            ("color_noise", _are_numbers((self.color_noise, 0)) and 0 <= self.color_noise <= 50, "grey levels, 0..50"),
-            ("erase", _are_numbers((self.erase, 0), int) and self.erase >= 0, "a whole number, 0 or more"),
+            ("color_noise", are_numbers([self.color_noise]) and 0 <= self.color_noise <= 50, "grey levels, 0..50"),
+            ("erase", are_numbers([self.erase], 1, int) and self.erase >= 0, "a whole number, 0 or more"),
         ):  # fmt: skip
             if not fits:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected {expected}")
@@ -66,7 +65,7 @@ class KeypointAugmentation:
         offset = middle - turned @ _aim(sample, rng)
         crop_from_image = np.column_stack([turned, offset])
         rgb = cv2.warpAffine(
-            sample.rgb, crop_from_image, (width, height), flags=cv2.INTER_LINEAR, borderValue=(GREY,) * 3
+            sample.rgb, crop_from_image, (width, height), flags=cv2.INTER_LINEAR, borderValue=(PADDING,) * 3
         )
         keypoints = sample.pixels @ turned.T.astype(np.float32) + offset.astype(np.float32)
         if flip:
@@ -109,11 +108,3 @@ def _aim(sample: PeopleSample, rng: np.random.Generator) -> NDArray[np.float64]:
     person = int(people[rng.integers(len(people))])
     points = sample.pixels[person][known[person]]
     return np.asarray((points.min(0) + points.max(0)) / 2, np.float64)
-
-
-def _are_numbers(values: object, kind: type | tuple[type, ...] = (int, float)) -> bool:
-    return (
-        isinstance(values, tuple)
-        and len(values) == 2
-        and all(isinstance(v, kind) and not isinstance(v, bool) for v in values)
-    )

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from scene_understanding.labels.keypoints import COCO18_NAMES, PAF_CHANNELS, PAF_LIMBS
+from scene_understanding.perception.pose_estimator import STRIDE
 
-STRIDE = 8
 SIGMA = 7.0
 """Of the peaks, pixels of the input."""
 WIDTH = 1.0

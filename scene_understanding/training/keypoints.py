@@ -65,11 +65,11 @@ class KeypointRun(Run):
 
     def _normalised(self, color: Tensor) -> Tensor:
         """color (N, 3, h, w) uint8 as the network takes it: what `color_input` does on a robot."""
-        mean, std = (color.new_tensor(v, dtype=torch.float32)[:, None, None] for v in self._mean_std())
+        mean, std = (
+            color.new_tensor(v, dtype=torch.float32)[:, None, None]
+            for v in (self.config.color_mean, self.config.color_std)
+        )
         return (color.float() - mean) / std
-
-    def _mean_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        return self.config.color_mean, self.config.color_std
 
     def loss(self, forward: Any, *batch: Tensor) -> Tensor:
         color, keypoints, labelled = batch

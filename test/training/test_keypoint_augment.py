@@ -10,7 +10,8 @@ import pytest
 
 from scene_understanding.datasets.people import PeopleSample
 from scene_understanding.labels.keypoints import COCO18_MIRRORED
-from scene_understanding.training.keypoint_augment import GREY, KeypointAugmentation, fitting_scale
+from scene_understanding.perception.pose_estimator import PADDING
+from scene_understanding.training.keypoint_augment import KeypointAugmentation, fitting_scale
 
 STILL = KeypointAugmentation(crop=(160, 144), scale=(1.0, 1.0), turn=0, shift=0, flip=False, color_noise=0)
 WILD = KeypointAugmentation(crop=(160, 144), scale=(0.7, 1.6), turn=60, shift=30, color_noise=0)
@@ -19,11 +20,11 @@ NOSE = 0
 
 def sample_of(pixels: np.ndarray, dot: int | None = None, height: int = 120, width: int = 180) -> PeopleSample:
     """Somebody in front of grey, one of whose keypoints is a red dot."""
-    rgb = np.full((height, width, 3), GREY, np.uint8)
+    rgb = np.full((height, width, 3), PADDING, np.uint8)
     if dot is not None:
         y, x = np.mgrid[:height, :width]
         bell = np.exp(-((x - pixels[0, dot, 0]) ** 2 + (y - pixels[0, dot, 1]) ** 2) / (2 * 2.0**2))
-        rgb[..., 0] = np.rint(GREY + (255 - GREY) * bell)
+        rgb[..., 0] = np.rint(PADDING + (255 - PADDING) * bell)
     seen = np.isfinite(pixels[..., 0])
     return PeopleSample("somebody", rgb, pixels, seen, np.full(len(pixels), 500, np.float32))
 

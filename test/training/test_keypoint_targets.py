@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from scene_understanding.labels.keypoints import PAF_CHANNELS, PAF_LIMBS
 from scene_understanding.perception.keypoints import decode_single
-from scene_understanding.training.keypoint_targets import SIGMA, STRIDE, WIDTH, fields, heat_maps, map_grid
+from scene_understanding.perception.pose_estimator import STRIDE
+from scene_understanding.training.keypoint_targets import SIGMA, WIDTH, fields, heat_maps, map_grid
 
 SIZE = (12, 16)
 WRIST, ELBOW = 4, 3
