@@ -70,6 +70,15 @@ class Output:
     qos: QoS = RELIABLE
 
 
+@dataclass(frozen=True)
+class Service:
+    """A service that the node offers; names as in `Input`, `type` is `pkg/srv/Type`."""
+
+    name: str
+    topic: str
+    type: str
+
+
 class Context(Protocol):
     """What the host offers to a node while it works."""
 
@@ -113,6 +122,7 @@ class Node:
         parameters_type: a frozen dataclass made of `parameter(...)` fields.
         inputs: each `Input` that is not latched and each `Synchronised` has a newest-only mailbox of its own.
         outputs: what `process` and `tick` may return.
+        services: what `serve` answers, in hosts that carry services.
         uses_transforms: subscribe to /tf and /tf_static for `context.transforms`.
         period: seconds between calls of `tick`, or None.
         drives_clock: the node is the owner of simulated time (publishes /clock); its ticks follow wall time.
@@ -122,6 +132,7 @@ class Node:
     parameters_type: ClassVar[type] = NoParameters
     inputs: tuple[Input | Synchronised, ...] = ()
     outputs: tuple[Output, ...] = ()
+    services: tuple[Service, ...] = ()
     uses_transforms: bool = False
     period: float | None = None
     drives_clock: bool = False
@@ -145,6 +156,14 @@ class Node:
     def tick(self, context: Context) -> Mapping[str, Any]:
         """Called every `period` seconds of the node's clock."""
         raise TypeError(f"{type(self).__name__} declares a period but does not implement tick")
+
+    def serve(self, service: str, request: Any, context: Context) -> Any:
+        """The response to a request to the service of that name; called between two sets.
+
+        Raises:
+            InputError: the request cannot be served; hosts answer `success=false` with the text where the type has it.
+        """
+        raise TypeError(f"{type(self).__name__} declares services but does not implement serve")
 
     def reconfigure(self, parameters: Any) -> None:
         """Takes new values of the parameters declared with `runtime=True`; called between two sets."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scene_understanding.geometry import Pose
-from scene_understanding.simulation.grid import OccupancyGrid
+from scene_understanding.mapping.grid import OccupancyGrid
 
 Float = NDArray[np.float64]
 PERSON_RADIUS = 0.22

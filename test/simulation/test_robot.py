@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from scene_understanding.geometry import Pose
-from scene_understanding.simulation.grid import OccupancyGrid
+from scene_understanding.mapping.grid import OccupancyGrid
 from scene_understanding.simulation.odometry import OdometryNoise, WheelOdometry
 from scene_understanding.simulation.robot import Command, Robot, RobotLimits
 
