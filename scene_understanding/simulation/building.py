@@ -8,8 +8,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from scene_understanding.geometry import Pose
-from scene_understanding.simulation.floorplan import FloorPlan, generate_plan
 from scene_understanding.mapping.grid import OccupancyGrid
+from scene_understanding.simulation.floorplan import FloorPlan, generate_plan
 from scene_understanding.simulation.materials import Materials
 from scene_understanding.simulation.mesh import MeshBuilder, Shape
 from scene_understanding.simulation.people import Person, random_person

@@ -10,8 +10,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from scene_understanding.geometry import OPTICAL_FROM_BODY, Pose
-from scene_understanding.simulation.classes import Nyu40
 from scene_understanding.mapping.grid import OccupancyGrid
+from scene_understanding.simulation.classes import Nyu40
 from scene_understanding.simulation.materials import MaterialTable
 from scene_understanding.simulation.mesh import Shape, rotation_about
 from scene_understanding.simulation.people import Person
