@@ -2,14 +2,16 @@
 
     python bench/depth_from_defocus.py --data DIR [--split val]
 
-One JSON line: errors of both, and both on areas of low texture alone with their predicted deviation; and
-`docs/defocus.png`: for some scenes the measured depth, the depth and the deviation of both networks. `--photographs`
-shows the images too, which may not be passed on.
+One JSON line: errors of both, everywhere and on areas of low texture alone, with their predicted deviation: in metres
+and as a share of the depth, and its two parts in metres: of the `passes` of dropout, and `expected` by the network, 0
+where it has not learnt that. And `docs/defocus.png`: for some scenes the measured depth, the depth and the deviation of
+both networks. `--photographs` shows the images too, which may not be passed on.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +25,7 @@ from scene_understanding.datasets.rgbd import RgbdSample
 from scene_understanding.evaluation.depth_metrics import depth_errors, mean_errors
 from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
 from scene_understanding.inference.store import find
-from scene_understanding.perception.depth_estimator import DepthEstimate, DepthEstimator
+from scene_understanding.perception.depth_estimator import EXPECTED, DepthEstimate, DepthEstimator
 
 ROOT = Path(__file__).resolve().parents[1]
 WINDOW, FLAT = 15, 2.5
@@ -37,18 +39,39 @@ def low_texture(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.sqrt(np.maximum(square - mean * mean, 0)) < FLAT
 
 
-def on_part(found: list[DepthEstimate], truth: list[RgbdSample], parts: list[NDArray[np.bool_]]) -> dict[str, float]:
-    """Mean errors on parts of the images, and the mean predicted deviation there."""
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a network made of an image, and the deviations (H, W) that its own is of, metres."""
+
+    estimate: DepthEstimate
+    passes: NDArray[np.float32]
+    expected: NDArray[np.float32]
+
+
+def look(estimator: DepthEstimator, sample: RgbdSample) -> Look:
+    """At an image of the network's own camera and size."""
+    outputs = estimator.infer(estimator.prepare(sample.rgb))
+    passes = outputs["std"][0, 0]
+    expected = outputs[EXPECTED][0, 0] if EXPECTED in outputs else np.zeros_like(passes)
+    return Look(estimator.decide(outputs, sample.camera, sample.camera.shape), passes, expected)
+
+
+def on_part(found: list[Look], truth: list[RgbdSample], parts: list[NDArray[np.bool_]]) -> dict[str, float]:
+    """Mean errors on parts of the images, and the mean predicted deviations there."""
     errors, deviations = [], []
-    for estimate, sample, part in zip(found, truth, parts, strict=True):
+    for seen, sample, part in zip(found, truth, parts, strict=True):
         known = part & np.isfinite(sample.depth)
         if known.sum() < 100:
             continue
-        errors.append(depth_errors(estimate.depth, np.where(known, sample.depth, np.float32(np.nan))))
-        assert estimate.std is not None
-        deviations.append(float(estimate.std[known].mean()))
+        depth, std = seen.estimate.depth, seen.estimate.std
+        assert std is not None
+        errors.append(depth_errors(depth, np.where(known, sample.depth, np.float32(np.nan))))
+        means_of = [float(x[known].mean()) for x in (std, std / depth, seen.passes, seen.expected)]
+        deviations.append([*means_of, *(float(np.median(x[known])) for x in (std, seen.passes))])
     means = mean_errors(errors)
-    return {key: round(means[key], 4) for key in ("rel", "rms", "d1")} | {"std": round(float(np.mean(deviations)), 4)}
+    names = ("std", "std_rel", "passes", "expected", "std_median", "passes_median")
+    named = zip(names, np.mean(deviations, axis=0).tolist(), strict=True)
+    return {key: round(value, 4) for key, value in (*((k, means[k]) for k in ("rel", "rms", "d1")), *named)}
 
 
 def draw(scenes: list[int], samples: Any, found: Any, photographs: bool, file: Path) -> None:
@@ -61,12 +84,13 @@ def draw(scenes: list[int], samples: Any, found: Any, photographs: bool, file: P
     for i, (axes, scene) in enumerate(zip(rows, scenes, strict=True)):
         truth = samples["f8"][scene].depth
         low, high = np.nanpercentile(truth, (2, 98))
-        top = max(np.percentile(found[aperture][scene].std, 98) for aperture in ("f8", "f2_8"))
+        estimates = [found[aperture][scene].estimate for aperture in ("f8", "f2_8")]
+        top = max(np.percentile(estimate.std, 98) for estimate in estimates)
         images = [samples[a][scene].rgb for a in ("f8", "f2_8")] if photographs else []
-        depths = [truth, *(found[a][scene].depth for a in ("f8", "f2_8"))]
-        panels = [(image, {}) for image in images]
+        depths = [truth, *(estimate.depth for estimate in estimates)]
+        panels: list[tuple[Any, dict[str, Any]]] = [(image, {}) for image in images]
         panels += [(depth, {"cmap": "turbo", "vmin": low, "vmax": high}) for depth in depths]
-        panels += [(found[a][scene].std, {"cmap": "magma", "vmin": 0, "vmax": top}) for a in ("f8", "f2_8")]
+        panels += [(estimate.std, {"cmap": "magma", "vmin": 0, "vmax": top}) for estimate in estimates]
         for ax, (image, options), title in zip(axes, panels, columns, strict=True):
             shown = ax.imshow(image, **options)
             ax.set_xticks([])
@@ -91,12 +115,12 @@ def main(
     card = find(model)
     models = {"f2_8": card, "f8": find(card.folder.parent / card.twins["f8"])}
     samples: dict[str, list[RgbdSample]] = {}
-    found: dict[str, list[DepthEstimate]] = {}
+    found: dict[str, list[Look]] = {}
     for aperture, own in models.items():
         scenes = OneraDfd(data, split, aperture)
         estimator = DepthEstimator(OnnxRuntimeNetwork(own, "cpu"), passes)
         samples[aperture] = [scenes[i] for i in range(len(scenes))]
-        found[aperture] = [estimator(sample.rgb, sample.camera) for sample in samples[aperture]]
+        found[aperture] = [look(estimator, sample) for sample in samples[aperture]]
     flat = [low_texture(sample.rgb) for sample in samples["f8"]]
     report: dict[str, Any] = {"bench": "depth_from_defocus", "split": split, "scenes": len(flat), "passes": passes}
     report["low_texture_share"] = round(float(np.mean([part.mean() for part in flat])), 3)

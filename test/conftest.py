@@ -72,15 +72,17 @@ def tiny_model(tmp_path: Path, tiny_labels: Path) -> Callable[..., Path]:
 def tiny_depth_model(tmp_path: Path) -> Callable[..., Path]:
     """Makes depth models in folders: depth is the mean of a pixel's three colours / 100, from an input of size (H, W).
 
-    In a pass it is that times the mean of the pass's `channels` factors; without channels there is no dropout. The card
-    says a focal length of 10 px; `changes` go into it.
+    In a pass it is that times the mean of the pass's `channels` factors; without channels there is no dropout. With
+    `expected` it tells that share of its depth as `deviation`. The card says a focal length of 10 px; `changes` go into
+    it.
     """
     onnx = pytest.importorskip("onnx")
     helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
 
-    def make(size: tuple[int, int] = (6, 8), channels: int = 4, **changes: Any) -> Path:
+    def make(size: tuple[int, int] = (6, 8), channels: int = 4, expected: float = 0.0, **changes: Any) -> Path:
         node, value = helper.make_node, helper.make_tensor_value_info
         shape = [1, 1, *size]
+        names = ("depth", "std", *(("deviation",) if expected else ()))
         inputs = [value("color", float32, [1, 3, *size])]
         if channels:
             inputs.append(value("dropout", float32, ["S", channels]))
@@ -96,10 +98,13 @@ def tiny_depth_model(tmp_path: Path) -> Callable[..., Path]:
             node("Mul", ["error", "error"], ["square"]),
             node("ReduceMean", ["square"], ["variance"], axes=[0], keepdims=1),
             node("Sqrt", ["variance"], ["std"]),
+            *([node("Mul", ["depth", "expected"], ["deviation"])] if expected else []),
         ]
-        axes = [onnx.numpy_helper.from_array(np.array([2, 3]), "axes")] if channels else []
-        outputs = [value(name, float32, shape) for name in ("depth", "std")]
-        graph = helper.make_graph(nodes, "tiny_depth", inputs, outputs, axes)
+        constants = {"axes": np.array([2, 3])} if channels else {}
+        constants |= {"expected": np.array(expected, np.float32)} if expected else {}
+        used = [onnx.numpy_helper.from_array(values, name) for name, values in constants.items()]
+        outputs = [value(name, float32, shape) for name in names]
+        graph = helper.make_graph(nodes, "tiny_depth", inputs, outputs, used)
         network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
         folder = tmp_path / "tiny_depth_model"
         folder.mkdir(exist_ok=True)
@@ -109,7 +114,7 @@ def tiny_depth_model(tmp_path: Path) -> Callable[..., Path]:
             "sha256": hashlib.sha256(network.SerializeToString()).hexdigest(),
             "inputs": {"color": {"shape": [1, 3, *size], "mean": [0.0] * 3, "std": [100.0] * 3,
                                  "channels": ["red", "green", "blue"]}},
-            "outputs": {"depth": shape, "std": shape}, **changes,
+            "outputs": dict.fromkeys(names, shape), **changes,
         }  # fmt: skip
         if channels:
             card.setdefault("dropout", {"channels": channels, "rate": 0.5})

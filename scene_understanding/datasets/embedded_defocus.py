@@ -1,7 +1,8 @@
 """Views of the embedded world as the camera of ONERA's images for depth from defocus sees them, at both its apertures.
 
 Lens, focus and size are those of `datasets.onera_dfd`, which says what they rest on. Views are rendered without noise,
-and at twice the size, since steps at the edges would tell a network what is in focus.
+and at twice the size, since steps at the edges would tell a network what is in focus; then they are compressed as those
+images are, which takes fine detail too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +24,9 @@ from scene_understanding.simulation.defocus import defocused
 
 KERNEL = "disk"
 """Explains the blur of ONERA's images a little better than a Gaussian: docs/datasets.md."""
+
+QUALITY = 75
+"""Of ONERA's JPEG files, whose tables for quantisation are the standard's at this quality; colour of half the size."""
 
 
 class EmbeddedDefocusViews:
@@ -45,7 +50,10 @@ class EmbeddedDefocusViews:
         self._seeds, self._views = seeds, views
         *colours, self.depth_mm = rendered_once(
             self.folder, (*LENSES, "depth_mm"), partial(render_building, views=views), seeds,
-            {"views": views, "kernel": KERNEL, "lenses": {name: asdict(lens) for name, lens in LENSES.items()}},
+            {
+                "views": views, "kernel": KERNEL, "quality": QUALITY,
+                "lenses": {name: asdict(lens) for name, lens in LENSES.items()},
+            },
         )  # fmt: skip
         self.rgb = dict(zip(LENSES, colours, strict=True))[aperture]
 
@@ -64,5 +72,13 @@ def render_building(seed: int, views: int) -> tuple[NDArray[np.uint8], NDArray[n
     twice = CAMERA.resized(2 * CAMERA.width, 2 * CAMERA.height)
     frames = (RgbdSample("", frame.rgb, frame.depth, twice) for frame in random_frames(seed, views, twice))
     sharp = [resized(frame, CAMERA.width, CAMERA.height) for frame in frames]
-    wide, narrow = (np.stack([defocused(s.rgb, s.depth, lens, KERNEL) for s in sharp]) for lens in LENSES.values())
+    wide, narrow = (
+        np.stack([compressed(defocused(s.rgb, s.depth, lens, KERNEL)) for s in sharp]) for lens in LENSES.values()
+    )
     return wide, narrow, millimetres(np.stack([s.depth for s in sharp]))
+
+
+def compressed(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The image (H, W, 3) uint8 as it comes back from a JPEG file of `QUALITY`."""
+    _, file = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return cv2.cvtColor(cv2.imdecode(file, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)  # type: ignore[arg-type, return-value]

@@ -25,14 +25,14 @@ from scene_understanding.simulation.defocus import ThinLens
 FOCAL_LENGTH, PIXEL_PITCH = 35e-3, 36e-6
 """Metres."""
 
-FOCUS = 1.65
-"""Metres, measured: 1.657 +- 0.015 m, and 0.297 +- 0.006 for the blur's `rho`, which is so the usual 0.3."""
+FOCUS, RHO = 1.65, 0.264
+"""Metres, and `rho` of a disk, measured: 1.640 +- 0.014 m and 0.264 +- 0.005 (docs/datasets.md)."""
 
 LENSES = {
-    aperture: ThinLens(FOCAL_LENGTH, f_number, FOCUS, PIXEL_PITCH)
+    aperture: ThinLens(FOCAL_LENGTH, f_number, FOCUS, PIXEL_PITCH, RHO)
     for aperture, f_number in (("f2_8", 2.8), ("f8", 8.0))
 }
-"""Of each aperture."""
+"""Of each aperture; their blur is a disk."""
 
 FOCAL_LENGTH_PX = FOCAL_LENGTH / PIXEL_PITCH
 CAMERA = PinholeCamera(645, 432, FOCAL_LENGTH_PX, FOCAL_LENGTH_PX, 322.0, 215.5)

@@ -26,6 +26,7 @@ class D3Net(DepthNetwork):
         widths: channels of the decoder's blocks, d5 first.
         dropout: share of channels that are off in training, in d5 and d4.
         finest: 1 as published, or 2: without d1, depth of half the input's size, upsampled bilinearly.
+        aleatoric: whether it says the scale of its error too.
     """
 
     def __init__(
@@ -35,7 +36,8 @@ class D3Net(DepthNetwork):
         widths: tuple[int, ...] = (512, 256, 128, 64, 64),
         dropout: float = 0.0,
         finest: int = 1,
+        aleatoric: bool = False,
     ) -> None:
-        super().__init__(dropout)
+        super().__init__(dropout, aleatoric)
         self.color = DenseNetStages(growth, blocks)
-        self.decoder = DepthDecoder(self.color.channels, widths, finest)
+        self.decoder = DepthDecoder(self.color.channels, widths, finest, aleatoric)

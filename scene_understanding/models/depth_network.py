@@ -1,9 +1,13 @@
-"""What the networks for depth from one image have in common: D3-Net's decoder, and Monte Carlo dropout.
+"""What the networks for depth from one image have in common: D3-Net's decoder, and how they tell their uncertainty.
 
 Monte Carlo dropout (Gal and Ghahramani, ICML 2016; Kendall and Gal, NIPS 2017): with dropout on and normalisation as in
 evaluation, passes differ, and their mean and standard deviation are the depth and its uncertainty. Which channels are
 off is an input of the network, so that an exported one can do it: the encoder, which has no dropout, runs
 once, and the decoder for all passes together.
+
+Passes differ where the network is unsure of what it learnt. What the image leaves open, however much it learnt (a wall
+without texture), it can learn to say itself, as a second map: the scale of its error in the logarithm of depth, which a
+Laplace density teaches (Kendall and Gal; `training.depth_losses.laplace`). The two add up as variances.
 """
 
 from __future__ import annotations
@@ -20,6 +24,9 @@ from scene_understanding.models.encoder import Encoder
 START_DEPTH = 2.5
 """Metres that an untrained network says, about the mean of a room."""
 
+START_SCALE = 0.2
+"""Error in the logarithm of depth that an untrained one says."""
+
 
 class DepthNetwork(nn.Module):
     """Depth of a colour image.
@@ -28,16 +35,17 @@ class DepthNetwork(nn.Module):
 
     Args:
         dropout: share of the channels of the decoder's first two blocks that are off in training.
+        aleatoric: whether it says the scale of its error too, which takes a loss that teaches it.
     """
 
     color: Encoder
     decoder: DepthDecoder
 
-    def __init__(self, dropout: float) -> None:
+    def __init__(self, dropout: float, aleatoric: bool = False) -> None:
         super().__init__()
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is {dropout}; it must be at least 0 and below 1")
-        self.dropout = dropout
+        self.dropout, self.aleatoric = dropout, aleatoric
 
     def encode(self, color: Tensor) -> list[Tensor]:
         """Maps at strides 2, 4, 8, 16 and 32."""
@@ -47,21 +55,27 @@ class DepthNetwork(nn.Module):
             maps.append(x)
         return maps
 
-    def forward(self, color: Tensor, dropout: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Depth (N, 1, H, W) and its standard deviation, metres.
+    def forward(self, color: Tensor, dropout: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Depth (N, 1, H, W) and the standard deviation of its passes, metres; third, if `aleatoric`, the deviation
+        (N, 1, H, W) of the truth from it that the network expects, metres: sqrt(2) times the scale of its error.
 
         Args:
             dropout: (S, D) factors of the D = `dropout_channels` channels in S passes over one image (N = 1): depth is
                 their mean. None: one pass without dropout, deviation 0; in training one with.
         """
-        depth = F.interpolate(self.depth_map(color, dropout), size=color.shape[-2:], mode="bilinear")
+        maps = F.interpolate(self.depth_map(color, dropout), size=color.shape[-2:], mode="bilinear")
+        depth = maps[:, :1] if self.aleatoric else maps
+        expected = (2 * (depth * maps[:, 1:].exp()).square(),) if self.aleatoric else ()
         if dropout is None:
-            return depth, torch.zeros_like(depth)
+            return depth, torch.zeros_like(depth), *(variance.sqrt() for variance in expected)
         mean = depth.mean(0, keepdim=True)
-        return mean, (depth - mean).square().mean(0, keepdim=True).sqrt()
+        variances = ((depth - mean).square(), *expected)
+        return mean, *(variance.mean(0, keepdim=True).sqrt() for variance in variances)
 
     def depth_map(self, color: Tensor, dropout: Tensor | None = None) -> Tensor:
-        """Depth (N or S, 1, h, w) of every pass at the stride of the last map."""
+        """Depth (N or S, 1, h, w) of every pass at the stride of the last map, metres; with a second channel, if
+        `aleatoric`: s, the logarithm of the scale of its error in log depth.
+        """
         if dropout is None and self.training and self.dropout:
             dropout = self.draw(len(color), color)
         return self.decoder(self.encode(color), color.shape[-2:], dropout)
@@ -110,12 +124,13 @@ class DepthDecoder(nn.Module):
     Args:
         channels: of the encoder's maps at strides 2 to 32; widths: of the blocks, d5 first.
         finest: stride of the depth, 1 or 2; 2 leaves d1 out.
+        aleatoric: whether there is a second map, the logarithm of a scale.
     """
 
     DROPPED = 2
     """Blocks with dropout, the deepest ones."""
 
-    def __init__(self, channels: Sequence[int], widths: Sequence[int], finest: int) -> None:
+    def __init__(self, channels: Sequence[int], widths: Sequence[int], finest: int, aleatoric: bool = False) -> None:
         super().__init__()
         if finest not in (1, 2):
             raise ValueError(f"finest is {finest}; it can be 1 or 2")
@@ -125,13 +140,15 @@ class DepthDecoder(nn.Module):
             raise ValueError(f"widths are {list(widths)}; {wanted} blocks need as many")
         joined = [channels[-1], *(width + skip for width, skip in zip(widths, skips, strict=False))]
         self.blocks = nn.ModuleList(UpBlock(inputs, width) for inputs, width in zip(joined, widths, strict=False))
-        self.last = nn.Conv2d(widths[-1] if finest == 1 else joined[-1], 1, 3, padding=1)
+        starts = [math.log(math.expm1(START_DEPTH)), *([math.log(START_SCALE)] if aleatoric else [])]
+        self.last = nn.Conv2d(widths[-1] if finest == 1 else joined[-1], len(starts), 3, padding=1)
         nn.init.normal_(self.last.weight, std=0.02)
-        nn.init.constant_(self.last.bias, math.log(math.expm1(START_DEPTH)))  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.last.bias.copy_(torch.tensor(starts))  # type: ignore[union-attr]
         self.dropped = [2 * width for width in widths[: self.DROPPED]]
 
     def forward(self, maps: list[Tensor], size: Sequence[int], dropout: Tensor | None) -> Tensor:
-        """Depth (N or S, 1, h, w), metres; maps (N, C, h, w) of the encoder, shallow to deep; size of the image."""
+        """As `DepthNetwork.depth_map`; maps (N, C, h, w) of the encoder, shallow to deep; size of the image."""
         factors = [] if dropout is None else list(dropout.split(self.dropped, dim=1))
         factors += [None] * (len(self.blocks) - len(factors))
         *skips, x = maps
@@ -141,4 +158,7 @@ class DepthDecoder(nn.Module):
             if skip is not None:
                 x = torch.cat([x, skip.expand(x.shape[0], -1, -1, -1)], dim=1)
         with torch.autocast(x.device.type, enabled=False):  # in BF16 depth would have steps of a centimetre
-            return F.softplus(self.last(x.float()))
+            x = self.last(x.float())
+            if self.last.out_channels == 1:
+                return F.softplus(x)
+            return torch.cat([F.softplus(x[:, :1]), x[:, 1:]], dim=1)

@@ -17,9 +17,16 @@ class MobileD3Net(DepthNetwork):
         widths: channels of the decoder's blocks, d5 first.
         dropout: share of channels that are off in training, in d5 and d4.
         finest: stride of the depth, 2 or 1; 1 takes a fifth width, for d1.
+        aleatoric: whether it says the scale of its error too.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (128, 96, 64, 32), dropout: float = 0.0, finest: int = 2) -> None:
-        super().__init__(dropout)
+    def __init__(
+        self,
+        widths: tuple[int, ...] = (128, 96, 64, 32),
+        dropout: float = 0.0,
+        finest: int = 2,
+        aleatoric: bool = False,
+    ) -> None:
+        super().__init__(dropout, aleatoric)
         self.color = MobileNetV2Stages(3)
-        self.decoder = DepthDecoder(self.color.channels, widths, finest)
+        self.decoder = DepthDecoder(self.color.channels, widths, finest, aleatoric)

@@ -24,7 +24,7 @@ from scene_understanding.messages.point_cloud import cloud_to_point_cloud2
 from scene_understanding.nodes.node import ConfigurationError, Context, Node, Output, Synchronised
 from scene_understanding.nodes.parameters import ParameterError, parameter
 from scene_understanding.nodes.rgbd import CAMERA_INFO, IMAGE, TRANSPORTS, Calibration, RgbdImages
-from scene_understanding.perception.depth_estimator import DepthEstimate, DepthEstimator, check_card
+from scene_understanding.perception.depth_estimator import DepthEstimate, DepthEstimator, check_card, tells_deviation
 from scene_understanding.perception.measured_depth import ScaleDrift, filled, scale_ratio
 
 DEFAULT_MODEL = "d3net_nyu"
@@ -41,8 +41,8 @@ class Parameters:
     provider: str = parameter("auto", "ONNX Runtime provider", choices=("auto", "cpu", "cuda", "tensorrt"))
     threads: int = parameter(0, "threads of the network on the CPU; 0: as many as cores", bounds=(0, 256))
     passes: int = parameter(
-        1, "more than 1: depth is the mean of so many passes with dropout, depth_std their deviation", bounds=(1, 64),
-        runtime=True,
+        1, "more than 1: depth is the mean of so many passes with dropout, depth_std their deviation (and what the "
+        "network expects, if it does)", bounds=(1, 64), runtime=True,
     )  # fmt: skip
     image_transport: str = parameter(
         "raw", "compressed: topics end in /compressed and /compressedDepth", choices=TRANSPORTS
@@ -136,7 +136,7 @@ class DepthNode(Node):
     def _wanted(self, context: Context) -> set[str]:
         """Those of the outputs that need the network and can be made; that depth_std cannot is told once."""
         wanted = {o.name for o in self.outputs if o.name != "camera_info" and context.wanted(o.name)}
-        if "depth_std" in wanted and self.parameters.passes == 1:
+        if "depth_std" in wanted and not tells_deviation(self._card, self.parameters.passes):
             wanted.remove("depth_std")
             if not self._told_of_passes:
                 self._told_of_passes = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from math import sqrt
 from typing import Any
 
@@ -15,12 +16,15 @@ from scene_understanding.inference.card import ModelCard, ModelError
 from scene_understanding.inference.onnx_runtime import OnnxRuntimeNetwork
 from scene_understanding.perception.inputs import color_input
 
+EXPECTED = "deviation"
+"""Output of a network that has learnt how wrong it is, beside the `std` of its passes."""
+
 
 @dataclass(frozen=True)
 class DepthEstimate:
     """Attributes:
     depth: (H, W) float32, metres along z, known everywhere.
-    std: (H, W) float32, metres: standard deviation of the passes; None with one pass.
+    std: (H, W) float32, metres: standard deviation that the network expects; None where it tells none.
     """
 
     depth: NDArray[np.float32]
@@ -35,7 +39,9 @@ class DepthEstimator:
     with f = sqrt(fx fy) after the image is resized to the network's input (area average, any aspect ratio stretched).
 
     With several passes the depth is the mean of passes with dropout on, and their standard deviation says where the
-    network is unsure of what it learnt (Monte Carlo dropout: Gal and Ghahramani, ICML 2016).
+    network is unsure of what it learnt (Monte Carlo dropout: Gal and Ghahramani, ICML 2016). A network with the output
+    `deviation` says by itself, in every pass, what error its input leaves open; the variances of both add up (Kendall
+    and Gal, NIPS 2017, equation 9).
 
     Args:
         passes: 1: without dropout; else how many with.
@@ -64,14 +70,18 @@ class DepthEstimator:
         return inputs
 
     def infer(self, inputs: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
-        """`depth` and `std` (1, 1, h, w) float32 at the network's resolution, metres for the network's own camera."""
+        """`depth`, `std` and, if it tells it, `deviation` (1, 1, h, w) float32 at the network's resolution, metres for
+        the network's own camera."""
         return self.network(inputs)
 
     def decide(self, outputs: dict[str, NDArray[Any]], camera: PinholeCamera, size: tuple[int, int]) -> DepthEstimate:
         """What the network gave as metres for this camera, at `size` (H, W), bilinear."""
         scale = np.float32(self.focal_scale(camera))
-        depth, std = (_resized(outputs[name][0, 0] * scale, size) for name in ("depth", "std"))
-        return DepthEstimate(depth, std if self.passes > 1 else None)
+        depth, *deviations = (
+            _resized(outputs[name][0, 0] * scale, size) for name in ("depth", "std", EXPECTED) if name in outputs
+        )
+        told = tells_deviation(self.network.card, self.passes)
+        return DepthEstimate(depth, reduce(np.hypot, deviations) if told else None)
 
     def focal_scale(self, camera: PinholeCamera) -> float:
         """The camera's focal length over the network's; the further from 1, the further from what it has learnt."""
@@ -91,13 +101,18 @@ class DepthEstimator:
         return self.decide(self.infer(self.prepare(color)), camera, camera.shape)
 
 
+def tells_deviation(card: ModelCard, passes: int) -> bool:
+    """Whether a network makes a standard deviation of so many passes."""
+    return passes > 1 or EXPECTED in card.outputs
+
+
 def check_card(card: ModelCard, passes: int) -> None:
     """Holds that a card is of a depth network that can make so many different passes.
 
     Raises:
         ModelError: it is not.
     """
-    if card.task != "depth" or set(card.outputs) != {"depth", "std"} or set(card.inputs) != {"color"}:
+    if card.task != "depth" or set(card.outputs) - {EXPECTED} != {"depth", "std"} or set(card.inputs) != {"color"}:
         raise ModelError(f"model '{card.name}' is for {card.task}; needed is depth: color in, depth and std out")
     if passes < 1:
         raise ModelError(f"passes is {passes}; it must be at least 1")

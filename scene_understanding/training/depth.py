@@ -1,7 +1,8 @@
 """Trains a network for depth from one image: `scene-understanding train depth --config CONFIG`.
 
 Losses as in `depth_losses`, pixels of unknown depth ignored; with "lsgan" a conditional patch discriminator learns
-beside the network (Carvalho et al., ICIP 2018, section 3). The loop is that of `run`.
+beside the network (Carvalho et al., ICIP 2018, section 3), with "laplace" or "beta_laplace" the network how wrong it is
+(Kendall and Gal, NIPS 2017). The loop is that of `run`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ from scene_understanding.training.config import Config, TrainingError
 from scene_understanding.training.data import TrainingSet
 from scene_understanding.training.depth_config import DepthConfig
 from scene_understanding.training.depth_data import load_data, tensors
-from scene_understanding.training.depth_losses import ADVERSARIAL, LOSSES, lsgan_discriminator, lsgan_generator
+from scene_understanding.training.depth_losses import (
+    ADVERSARIAL,
+    LIKELIHOODS,
+    LOSSES,
+    lsgan_discriminator,
+    lsgan_generator,
+)
 from scene_understanding.training.networks import build, check_starts
 from scene_understanding.training.run import CHECKPOINT, SAVE_EVERY, Run
 
@@ -68,12 +75,15 @@ class DepthRun(Run):
     def loss(self, forward: Any, *batch: Tensor) -> Tensor:
         color, truth = batch
         with self.autocast():
-            predicted = forward(color).float()
+            maps = forward(color).float()
+        predicted, scale = maps[:, :1], maps[:, 1:]
         truth = F.interpolate(truth, size=predicted.shape[-2:], mode="nearest-exact")
         known = (truth > self.config.smallest) & (truth < self.config.largest)
         total = predicted.new_zeros(())
         for name, weight in self.config.losses.items():
-            if name != ADVERSARIAL:
+            if name in LIKELIHOODS:
+                total = total + weight * LIKELIHOODS[name](predicted, scale, truth, known)
+            elif name in LOSSES:
                 total = total + weight * LOSSES[name](predicted, truth, known)
         if ADVERSARIAL in self.config.losses:
             total = total + self.config.losses[ADVERSARIAL] * self._adversarial(color, predicted, truth, known)
@@ -98,7 +108,7 @@ class DepthRun(Run):
         self.average.eval()
         errors = []
         for color, truth in self.validation:
-            predicted, _ = self.average(color.to(self.device))
+            predicted = self.average(color.to(self.device))[0]
             for image, depth in zip(predicted.cpu().numpy()[:, 0], truth.numpy()[:, 0], strict=True):
                 part = counted_part(depth.shape, self.config.crop)
                 errors.append(depth_errors(image[part], depth[part], self.config.smallest, self.config.largest))

@@ -8,7 +8,7 @@ from scene_understanding.models.d3net import D3Net
 from scene_understanding.models.mobile_d3net import MobileD3Net
 from scene_understanding.training.augment import Augmentation
 from scene_understanding.training.config import Config, TrainingError
-from scene_understanding.training.depth_losses import ADVERSARIAL, LOSSES
+from scene_understanding.training.depth_losses import ADVERSARIAL, LIKELIHOODS, LOSSES
 
 UNTOUCHED = {"holes": 0, "depth_gain": 0.0, "depth_noise": 0.0}
 """Of the augmentation: depth is what is learnt here, not what is seen."""
@@ -19,7 +19,8 @@ class DepthConfig(Config):
     """The keys of a depth config next to those of `Config`.
 
     Attributes:
-        losses: weights by name of `depth_losses.LOSSES`; "lsgan" brings the discriminator.
+        losses: weights by name of `depth_losses.LOSSES` and `LIKELIHOODS`; the latter go with the argument `aleatoric`
+            of the network; "lsgan" brings the discriminator.
         focal_length: pixels at the size of the samples: depth of other cameras is scaled to that of this one.
         smallest, largest: metres between which depth counts, in training and validation.
         crop: "eigen" to validate on the part of NYUv2's images that all papers do, "" for all pixels.
@@ -43,12 +44,15 @@ class DepthConfig(Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, weight in self.losses.items():
-            if name not in (*LOSSES, ADVERSARIAL):
-                raise TrainingError(f"losses has '{name}'; it can have {', '.join((*LOSSES, ADVERSARIAL))}")
+            if name not in (known := (*LOSSES, *LIKELIHOODS, ADVERSARIAL)):
+                raise TrainingError(f"losses has '{name}'; it can have {', '.join(known)}")
             if not isinstance(weight, (int, float)) or isinstance(weight, bool) or not weight > 0:
                 raise TrainingError(f"losses: the weight of {name} is {weight!r}; it must be a number above 0")
-        if not set(self.losses) & set(LOSSES):
+        if not set(self.losses) & {*LOSSES, *LIKELIHOODS}:
             raise TrainingError("losses has none that compares depth with its truth")
+        if bool(self.arguments.get("aleatoric")) != bool(set(self.losses) & set(LIKELIHOODS)):
+            names = " or ".join(LIKELIHOODS)
+            raise TrainingError(f"losses with {names} and arguments with aleatoric: true need each other")
         if self.smallest >= self.largest:
             raise TrainingError(f"smallest is {self.smallest}, largest {self.largest}; nothing lies between")
         if self.crop not in ("", "eigen"):

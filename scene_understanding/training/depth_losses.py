@@ -4,6 +4,9 @@
     known (N, 1, H, W) bool: pixels that count.
 
 With e = predicted - truth and d = log predicted - log truth, over the known pixels. Without any, a loss is 0.
+
+`LIKELIHOODS` also take scale (N, 1, H, W) float32, the network's s, and so teach it how wrong it is. They are of
+Laplace densities, where the present losses are L1, and of log depth: the error that depth has grows with it.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import torch
 from torch import Tensor
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+Likelihood = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def l1(predicted: Tensor, truth: Tensor, known: Tensor) -> Tensor:
@@ -66,10 +70,28 @@ def log_l1(predicted: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     return mean(log_difference(predicted, truth, known).abs(), known)
 
 
+def laplace(predicted: Tensor, scale: Tensor, truth: Tensor, known: Tensor, beta: float = 0.0) -> Tensor:
+    """mean (exp(-s) |d| + s) exp(s)^beta: the negative logarithm of a Laplace density of scale exp(s) (Kendall and Gal,
+    NIPS 2017, section 2.2), each pixel weighted by its scale to the power `beta`, which is held constant.
+
+    Without weights (0) depth learns least where the network is most wrong (Seitzer et al.: On the Pitfalls of
+    Heteroscedastic Uncertainty Estimation, ICLR 2022, equation 5; there of a Gaussian).
+    """
+    s = torch.where(known, scale, 0)
+    negative_log = torch.exp(-s) * log_difference(predicted, truth, known).abs() + s
+    return mean(negative_log * torch.exp(beta * s.detach()), known)
+
+
+def beta_laplace(predicted: Tensor, scale: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+    """`laplace` with beta 1: depth learns as from `log_l1`, and exp(s) to be the |d| that is to be expected."""
+    return laplace(predicted, scale, truth, known, beta=1.0)
+
+
 LOSSES: dict[str, Loss] = {
     "l1": l1, "l2": l2, "berhu": berhu, "huber": huber, "eigen": eigen, "gradient": gradient,
     "eigen_gradient": eigen_gradient, "log_l1": log_l1,
 }  # fmt: skip
+LIKELIHOODS: dict[str, Likelihood] = {"laplace": laplace, "beta_laplace": beta_laplace}
 ADVERSARIAL = "lsgan"
 """Of the generator; it comes with a discriminator that is trained beside it."""
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from scene_understanding.datasets.folder import write_label_set
 from scene_understanding.labels import load_label_set
 from scene_understanding.models.depth_network import DepthNetwork
+from scene_understanding.training.cloud_config import CloudConfig
 from scene_understanding.training.config import Config, TrainingError
 from scene_understanding.training.model_card import HEADS, Export, card
 from scene_understanding.training.networks import build, read_state, short
@@ -56,7 +57,7 @@ def export(wish: Export) -> Path:
         raise TrainingError(f"the run has no head '{wish.head}'; it has main")
     if wish.output_stride is not None:
         config = replace(config, arguments={**config.arguments, "output_stride": wish.output_stride})
-    classes = [len(load_label_set(config.label_set))] if isinstance(config, SegmentationConfig) else []
+    classes = [len(load_label_set(config.label_set))] if isinstance(config, (SegmentationConfig, CloudConfig)) else []
     network = build(replace(config, start="", init=""), *classes)
     try:
         network.load_state_dict(state)
@@ -115,15 +116,15 @@ def export_onnx(network: nn.Module, config: Config, path: Path, int16: bool = Fa
         TrainingError: outputs differ by more than `TOLERANCE`, or `TOLERANCE_INT16` of the largest value.
     """
     network.eval()
-    inputs = example_inputs(network, config)
+    inputs, names = example_inputs(network, config), output_names(network, config)
     passes = {"dropout": {0: "passes"}} if "dropout" in inputs else {}
     torch.onnx.export(
-        network, tuple(inputs.values()), str(path), input_names=list(inputs), output_names=list(config.outputs),
+        network, tuple(inputs.values()), str(path), input_names=list(inputs), output_names=list(names),
         dynamic_axes=passes, dynamo=False, opset_version=17,
     )  # fmt: skip
     with torch.no_grad():
         outputs = network(*inputs.values())
-    expected = dict(zip(config.outputs, [outputs] if isinstance(outputs, Tensor) else outputs, strict=True))
+    expected = dict(zip(names, [outputs] if isinstance(outputs, Tensor) else outputs, strict=True))
     shapes = {name: tuple(output.shape) for name, output in expected.items()}
     if passes:
         state_shapes(path, shapes)
@@ -145,6 +146,12 @@ def export_onnx(network: nn.Module, config: Config, path: Path, int16: bool = Fa
 def takes_dropout(network: nn.Module) -> TypeGuard[DepthNetwork]:
     """Whether it is exported with the input `dropout`."""
     return isinstance(network, DepthNetwork) and network.dropout > 0
+
+
+def output_names(network: nn.Module, config: Config) -> tuple[str, ...]:
+    """What the network gives, in order; one for depth may tell the deviation that it expects, too."""
+    tells = isinstance(network, DepthNetwork) and network.aleatoric
+    return (*config.outputs, "deviation") if tells else config.outputs
 
 
 def example_inputs(network: nn.Module, config: Config) -> dict[str, Tensor]:

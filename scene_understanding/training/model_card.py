@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scene_understanding.datasets.open import KINDS, PEOPLE_KINDS, STEREO_KINDS
+from scene_understanding.datasets.open import CLOUD_KINDS, KINDS, PEOPLE_KINDS, STEREO_KINDS
 from scene_understanding.labels import load_label_set
+from scene_understanding.training.cloud_config import CloudConfig
 from scene_understanding.training.config import EMBEDDED, Config, TrainingError
 from scene_understanding.training.depth_config import DepthConfig
 from scene_understanding.training.presets import STARTS, load_config, plain, presets
@@ -97,16 +98,18 @@ def task_keys(wish: Export, config: Config, report: Mapping[str, Any]) -> dict[s
         return {"label_set": config.label_set, "unscored": unseen[HEADS.index(wish.head)] if unseen else []}
     if isinstance(config, DepthConfig):
         return {"focal_length": config.focal_length, **({"twins": dict(wish.twins)} if wish.twins else {})}
+    if isinstance(config, CloudConfig):
+        return {"label_set": config.label_set, "snapnet": config.parameters.as_card()}
     return {}
 
 
 def command_of(config: Config) -> str:
     """The command that trained, without the places of files; options where the shipped config of that name differs."""
-    words = ["scene-understanding", "train", config.task, "--config", config.name]
+    words = ["scene-understanding", "train", config.subcommand, "--config", config.name]
     preset = presets() / f"{config.name}.yaml"
     shipped = load_config(preset) if preset.is_file() else config
     kind = config.data.partition(":")[0]
-    if kind in {**KINDS, **STEREO_KINDS, **PEOPLE_KINDS} and kind != EMBEDDED:
+    if kind in {**KINDS, **STEREO_KINDS, **PEOPLE_KINDS, **CLOUD_KINDS} and kind != EMBEDDED:
         words += ["--data", f"{kind}:DIR"]
     elif config.data != shipped.data:
         words += ["--data", config.data]
@@ -128,11 +131,12 @@ def command_of(config: Config) -> str:
 
 def figures(row: Mapping[str, str], config: Config, head: str) -> dict[str, Any]:
     """What a row of log.csv says of a head; IoU by class is of the main one's alone."""
-    if not isinstance(config, SegmentationConfig):
+    if not isinstance(config, (SegmentationConfig, CloudConfig)):
         columns = [name for name in row if name not in ("epoch", "seconds", "loss")]
         return {"epoch": int(row["epoch"]), **{name: float(row[name]) for name in columns if row[name]}}
     prefix = "" if head == "main" else "auxiliary_"
-    means = {key: float(row[prefix + key]) for key in ("oa", "ma", "miou") if row.get(prefix + key)}
+    keys = ["oa", "ma", "miou", *(name for name in row if name.endswith("_miou") and name != "auxiliary_miou")]
+    means = {key: float(row[prefix + key]) for key in keys if row.get(prefix + key)}
     names = load_label_set(config.label_set).names if head == "main" else ()
     iou = {name: float(row[name]) if row[name] else None for name in names}
     return {"epoch": int(row["epoch"]), **means, **({"iou": iou} if iou else {})}
@@ -146,6 +150,8 @@ def _run_of(init: str) -> str:
 def data_of(config: Config) -> str:
     """What it learnt from, one line."""
     size = f"{config.size[1]}x{config.size[0]}"
+    if isinstance(config, CloudConfig):
+        return f"{config.data.partition(':')[0]}, {config.snapshots} snapshots an epoch, {size}"
     if config.data != EMBEDDED:
         return f"{config.data.partition(':')[0]}, {size}"
     tour = f" and {config.tour_views} views of a tour" if config.tour_views else ""

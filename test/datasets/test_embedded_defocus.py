@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from scene_understanding.datasets.embedded_defocus import EmbeddedDefocusViews
+from scene_understanding.datasets.embedded_defocus import EmbeddedDefocusViews, compressed
 from scene_understanding.datasets.onera_dfd import CAMERA, LENSES
 from scene_understanding.datasets.rgbd import DatasetError
 
@@ -43,6 +43,14 @@ def test_f2_8_is_blurred_where_the_lens_says(folder: Path) -> None:
     assert little.sum() > 5000 and much.sum() > 5000
     kept = [detail[0][part].mean() / detail[1][part].mean() for part in (little, much)]
     assert kept[0] > 0.85 and kept[1] < 0.75 * kept[0]
+
+
+def test_views_are_compressed_as_the_photographs_are(folder: Path) -> None:
+    """What comes from a JPEG file hardly changes when it is compressed again; colour has half the size there."""
+    for sample in (*EmbeddedDefocusViews(folder, [3], 2), *EmbeddedDefocusViews(folder, [3], 2, "f8")):
+        assert np.abs(compressed(sample.rgb).astype(int) - sample.rgb).mean() < 0.5
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    assert np.abs(compressed(noise).astype(int) - noise).mean() > 20
 
 
 def test_other_arguments_are_refused(folder: Path) -> None:

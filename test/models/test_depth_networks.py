@@ -4,9 +4,10 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+import torch.nn.functional as F
 
 from scene_understanding.models.d3net import D3Net
-from scene_understanding.models.depth_network import START_DEPTH, DepthNetwork
+from scene_understanding.models.depth_network import START_DEPTH, START_SCALE, DepthNetwork
 from scene_understanding.models.mobile_d3net import MobileD3Net
 from scene_understanding.models.patch_discriminator import PatchDiscriminator
 
@@ -107,6 +108,24 @@ def test_training_drops_and_evaluation_does_not(network: DepthNetwork) -> None:
         network.decoder.train(False)
         network.training = True  # dropout on, normalisation as in evaluation
         assert not torch.equal(network(COLOR)[0], network(COLOR)[0])
+
+
+def test_the_deviation_that_is_expected_is_that_of_a_laplace_density() -> None:
+    torch.manual_seed(0)
+    network = MobileD3Net(widths=(16, 8, 8, 8), dropout=0.5, aleatoric=True)
+    for _ in range(20):
+        network(torch.randn(4, 3, 64, 96))
+    network.eval()
+    factors = network.draw(5, COLOR)
+    with torch.no_grad():
+        depth, std, expected = network(COLOR)
+        scale = F.interpolate(network.depth_map(COLOR)[:, 1:], size=COLOR.shape[-2:], mode="bilinear").exp()
+        torch.testing.assert_close(expected, 2**0.5 * scale * depth)
+        assert scale.mean().item() == pytest.approx(START_SCALE, rel=0.3) and not std.any()
+        alone = torch.cat([network(COLOR, row[None])[2] for row in factors])
+        together = network(COLOR, factors)
+    torch.testing.assert_close(together[2], alone.square().mean(0, keepdim=True).sqrt(), rtol=1e-4, atol=1e-5)
+    assert [tuple(output.shape) for output in together] == [(1, 1, 64, 96)] * 3
 
 
 def test_an_exported_network_takes_any_number_of_passes(network: DepthNetwork, tmp_path) -> None:

@@ -73,8 +73,9 @@ class Rig:
 def rig(tiny_depth_model):
     """Makes rigs with the tiny network; its parameters by name."""
 
-    def make(listen: tuple[str, ...] = tuple(OUTPUTS), channels: int = 4, **parameters) -> Rig:
-        return Rig(Parameters(model=str(tiny_depth_model(channels=channels)), **parameters), listen)
+    def make(listen: tuple[str, ...] = tuple(OUTPUTS), channels: int = 4, expected: float = 0, **parameters) -> Rig:
+        model = tiny_depth_model(channels=channels, expected=expected)
+        return Rig(Parameters(model=str(model), **parameters), listen)
 
     return make
 
@@ -176,6 +177,13 @@ def test_a_deviation_of_one_pass_is_told_once_and_nothing_is_computed_for_it(rig
     assert rig.figures.warnings == 1
     assert rig.runner.figures.last_warning == "depth_std is wanted, but passes is 1; a deviation takes 2 or more"
     assert not rig.heard["depth_std"] and "infer" not in rig.figures.stages
+
+
+def test_one_pass_is_enough_where_the_network_expects_a_deviation(rig) -> None:
+    rig = rig(listen=("depth_std",), expected=0.25)
+    rig.send(grey(200))
+    np.testing.assert_allclose(rig.image("depth_std"), 0.5, rtol=1e-5)
+    assert rig.figures.warnings == 0
 
 
 @pytest.mark.parametrize("use", [True, False])

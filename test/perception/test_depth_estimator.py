@@ -89,6 +89,25 @@ def test_a_network_without_dropout_makes_one_pass(tiny_depth_model) -> None:
         DepthEstimator(network, passes=8)
 
 
+@pytest.mark.parametrize("channels", [0, 4])
+def test_a_network_that_expects_an_error_tells_it_in_one_pass(tiny_depth_model, channels: int) -> None:
+    network = OnnxRuntimeNetwork(find(tiny_depth_model(channels=channels, expected=0.25)), "cpu")
+    estimate = DepthEstimator(network)(COLOR, PinholeCamera(8, 6, 20.0, 20.0, 3.5, 2.5))
+    assert estimate.std is not None and estimate.std.dtype == np.float32
+    np.testing.assert_allclose(estimate.std, 0.25 * estimate.depth, rtol=1e-5)
+
+
+def test_variances_of_passes_and_of_what_is_expected_add_up(tiny_depth_model) -> None:
+    plain, expecting = (
+        DepthEstimator(OnnxRuntimeNetwork(find(tiny_depth_model(expected=share)), "cpu"), passes=16, seed=4)
+        for share in (0.0, 0.25)
+    )
+    one, both = (estimator(COLOR, CAMERA) for estimator in (plain, expecting))
+    assert one.std is not None and one.std.min() > 0.01
+    np.testing.assert_allclose(both.depth, one.depth, rtol=1e-5)
+    np.testing.assert_allclose(both.std, np.sqrt(one.std**2 + (0.25 * one.depth) ** 2), rtol=1e-5)
+
+
 def test_no_pass_is_none(network) -> None:
     with pytest.raises(ModelError, match="passes is 0; it must be at least 1"):
         DepthEstimator(network, passes=0)

@@ -93,6 +93,24 @@ def test_a_run_becomes_a_model_that_knows_its_camera(tiny_set: list[RgbdSample],
     np.testing.assert_allclose(other.depth, 2 * own.depth, rtol=1e-5)
 
 
+def test_a_network_that_learns_its_error_becomes_a_model_that_tells_it(
+    tiny_set: list[RgbdSample], tmp_path: Path
+) -> None:
+    """Depth of every other sample is doubled, whatever it shows: nobody can know it better than to a factor of 1.41."""
+    config = replace(
+        CONFIG, epochs=16, validate_every=8, ema=0.5, learning_rate=1e-2,
+        arguments={**CONFIG.arguments, "aleatoric": True}, losses={"beta_laplace": 1.0},
+    )  # fmt: skip
+    unsure = [replace(sample, depth=sample.depth * np.float32(1 + i % 2)) for i, sample in enumerate(tiny_set)]
+    DepthRun(config, unsure, unsure[:4], tmp_path / "run").fit()
+    export(Export(tmp_path / "run", "tiny", tmp_path / "tiny", int16=True))
+    card = read_card(tmp_path / "tiny")
+    assert card.outputs == dict.fromkeys(("depth", "std", "deviation"), (1, 1, 48, 64))
+    estimate = DepthEstimator(OnnxRuntimeNetwork(card, threads=1))(tiny_set[0].rgb, tiny_set[0].camera)
+    assert estimate.std is not None
+    assert np.median(estimate.std / estimate.depth) == pytest.approx(2**0.5 * np.log(2**0.5), rel=0.3)
+
+
 def test_a_model_without_dropout_has_no_such_input(tiny_set: list[RgbdSample], tmp_path: Path) -> None:
     config = replace(CONFIG, epochs=1, arguments={**CONFIG.arguments, "dropout": 0.0})
     DepthRun(config, tiny_set, tiny_set[:4], tmp_path / "run").fit()
@@ -115,6 +133,11 @@ def test_a_model_without_dropout_has_no_such_input(tiny_set: list[RgbdSample], t
         ({"augmentation": {"holes": 3}}, "augmentation: holes would change the depth that is learnt"),
         ({"focal_length": 0.0}, "focal_length is 0.0; it must be above 0"),
         ({"network": "fusenet"}, "network is 'fusenet'; it can be d3net, mobile_d3net"),
+        (
+            {"losses": {"laplace": 1.0}},
+            "losses with laplace or beta_laplace and arguments with aleatoric: true need each",
+        ),
+        ({"arguments": {"aleatoric": True}}, "aleatoric: true need each other"),
         ({"smallest": 12.0}, "smallest is 12.0, largest 10.0; nothing lies between"),
     ],
 )

@@ -8,13 +8,17 @@ import pytest
 import torch
 
 from scene_understanding.training.depth_losses import (
+    LIKELIHOODS,
     LOSSES,
     berhu,
+    beta_laplace,
     eigen,
     gradient,
     huber,
     l1,
     l2,
+    laplace,
+    log_l1,
     lsgan_discriminator,
     lsgan_generator,
 )
@@ -82,6 +86,46 @@ def test_without_known_pixels_there_is_no_loss(name: str) -> None:
     value = LOSSES[name](predicted, torch.full((2, 1, 4, 4), torch.nan), torch.zeros(2, 1, 4, 4, dtype=torch.bool))
     value.backward()
     assert value.item() == 0 and predicted.grad is not None and not predicted.grad.any()
+
+
+def test_laplace_is_the_negative_logarithm_of_the_density() -> None:
+    scale = maps(-1.0, 0.0, 0.5, 7.0)
+    d = [math.log(1.1), math.log(0.5), math.log(1.5)]
+    densities = [math.exp(-abs(x) / math.exp(s)) / (2 * math.exp(s)) for x, s in zip(d, (-1, 0, 0.5), strict=True)]
+    expected = sum(-math.log(2 * p) for p in densities) / 3
+    assert laplace(PREDICTED, scale, TRUTH, KNOWN).item() == pytest.approx(expected, rel=1e-5)
+    weighted = sum(-math.log(2 * p) * math.exp(s) for p, s in zip(densities, (-1, 0, 0.5), strict=True)) / 3
+    assert beta_laplace(PREDICTED, scale, TRUTH, KNOWN).item() == pytest.approx(weighted, rel=1e-5)
+
+
+def test_with_beta_1_depth_learns_as_from_log_l1_and_the_scale_to_be_the_error() -> None:
+    predicted, scale = PREDICTED.clone().requires_grad_(), maps(-1.0, 0.0, 0.5, 7.0).requires_grad_()
+    alone = PREDICTED.clone().requires_grad_()
+    beta_laplace(predicted, scale, TRUTH, KNOWN).backward()
+    log_l1(alone, TRUTH, KNOWN).backward()
+    torch.testing.assert_close(predicted.grad, alone.grad)
+    error = (PREDICTED / TRUTH).log().abs()
+    torch.testing.assert_close(scale.grad, torch.where(KNOWN, scale.detach().exp() - error, 0) / 3)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_likelihoods_end_at_the_mean_error_and_ignore_the_unknown(name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = 1 + 4 * torch.rand(2, 1, 12, 16, generator=generator)
+    known = torch.rand(truth.shape, generator=generator) < 0.7
+    predicted = truth * torch.randn(truth.shape, generator=generator).mul(0.3).exp()
+    holes = torch.where(known, truth, torch.nan)
+    scale = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.Adam([scale], 0.05)
+    for _ in range(300):
+        optimizer.zero_grad()
+        LIKELIHOODS[name](predicted, scale.expand_as(truth), holes, known).backward()
+        optimizer.step()
+    assert scale.exp().item() == pytest.approx((predicted / truth).log().abs()[known].mean().item(), rel=0.01)
+    each = torch.full_like(truth, torch.nan).masked_fill(known, -1.0).requires_grad_()
+    LIKELIHOODS[name](predicted, each, holes, known).backward()
+    assert each.grad is not None and torch.isfinite(each.grad).all()
+    assert not each.grad[~known].any() and each.grad[known].any()
 
 
 def test_adversarial_losses_pull_scores_apart() -> None:
