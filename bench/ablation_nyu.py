@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +26,13 @@ from scene_understanding.datasets.open import open_dataset
 from scene_understanding.datasets.rgbd import DatasetError, RgbdSample
 from scene_understanding.evaluation.segmentation_metrics import confusion_matrix, summary
 from scene_understanding.geometry import Pose
-from scene_understanding.geometry.views import IMAGE_UP, SNAPNET_R_ANGLES, median_depth, random_viewpoint
+from scene_understanding.geometry.views import (
+    IMAGE_UP,
+    SNAPNET_R_ANGLES,
+    median_depth,
+    random_viewpoint,
+    snapnet_r_viewpoints,
+)
 from scene_understanding.perception.inputs import color_input, depth_input
 from scene_understanding.perception.rgbd_surface import fill_holes, render_view
 from scene_understanding.perception.snapnet_r import vote
@@ -42,6 +48,7 @@ from scene_understanding.training.segmentation_data import labelled
 ROOT = Path(__file__).resolve().parents[1]
 EMBEDDED = Path("runs/fusenet_embedded13_tour/best.pt")
 SIZE, BATCH, STEPS = (120, 160), 8, 348
+RESULT, TESTS = "result.json", "tests.npz"
 LABELS = "nyu40"
 """In which the samples are held: both heads can be made from it."""
 
@@ -60,7 +67,7 @@ class Row:
         title: in the tables.
         network: arguments that are not as in `NETWORK`; training: keys of `Config` that are not as in `config_of`.
         synthetic: parts that start from the embedded world, as beginnings of names; the others start from ImageNet.
-        elsewhere: None, or with SnapNet-R's 3D step (`preproc`): share of samples from random viewpoints.
+        elsewhere, fixed: of `FilledViews`, SnapNet-R's 3D step (`preproc`), which None leaves out.
         tested: whether in all `WAYS`.
     """
 
@@ -70,6 +77,7 @@ class Row:
     training: Mapping[str, Any] = field(default_factory=dict)
     synthetic: tuple[str, ...] = ()
     elsewhere: float | None = None
+    fixed: float = 0.0
     tested: bool = False
 
 
@@ -163,15 +171,21 @@ class FilledViews(Augmentation):
     """What every sample goes through first: the 3D step of SnapNet-R, after which nothing is unknown.
 
     Attributes:
-        elsewhere: share of the samples that are seen from a random viewpoint, the others from their own.
+        elsewhere: share of the samples that are seen from another viewpoint than their own.
+        fixed: share of those that are seen from one of the paper's, with equal chances; the others from random ones.
     """
 
     elsewhere: float = 0.0
+    fixed: float = 0.0
 
     def __call__(self, sample: RgbdSample, rng: np.random.Generator) -> RgbdSample:
         viewpoint = Pose.identity()
         if rng.random() < self.elsewhere:
-            viewpoint = random_viewpoint(rng, median_depth(sample.depth), up(sample))
+            distance = median_depth(sample.depth)
+            if rng.random() < self.fixed:
+                viewpoint = snapnet_r_viewpoints(distance, up(sample))[rng.integers(1, VIEWS)]
+            else:
+                viewpoint = random_viewpoint(rng, distance, up(sample))
         return super().__call__(filled_view(sample, viewpoint), rng)
 
 
@@ -187,10 +201,10 @@ def filled_view(sample: RgbdSample, view_from_source: Pose) -> RgbdSample:
 
 
 def judged(run: SegmentationRun, samples: InMemory, way: Way) -> NDArray[np.int64]:
-    """Confusion matrix (K, K + 1) of the averaged network where images are judged in another way."""
+    """Confusion matrices (N, K, K + 1) of the averaged network, one an image, which is judged in another way."""
     run.average.eval()
     specs, classes = run.config.input_specs(SIZE), len(run.target.names)
-    of, confusion = run.target.of.cpu().numpy(), np.zeros((classes, classes + 1), np.int64)
+    of, confusion = run.target.of.cpu().numpy(), np.zeros((len(samples), classes, classes + 1), np.int64)
 
     def network(rgb: NDArray[np.uint8], depth: NDArray[np.float32] | None) -> NDArray[np.float32]:
         assert depth is not None
@@ -203,19 +217,45 @@ def judged(run: SegmentationRun, samples: InMemory, way: Way) -> NDArray[np.int6
         with torch.no_grad():
             found = vote(network, shown.rgb, shown.depth, sample.camera, up(sample), way.views, fill=way.preproc)
         assert sample.label is not None
-        confusion += confusion_matrix(of[sample.label], found.argmax(0), classes)
+        confusion[i] = confusion_matrix(of[sample.label], found.argmax(0), classes)
     return confusion
 
 
-def run_row(row: Row, config: SegmentationConfig, train: Any, val: InMemory, folder: Path) -> dict[str, Any]:
-    """Trains a row in its folder, or goes on with it, and returns its figures."""
+def run_row(
+    row: Row, config: SegmentationConfig, train: Any, val: InMemory, folder: Path, ways: Iterable[str] = WAYS
+) -> dict[str, Any]:
+    """Trains a row in its folder, or goes on with it, and returns its figures; tests in `ways` of `WAYS`.
+
+    The confusion matrices of the tests, one an image, are kept beside it in tests.npz.
+    """
     run = SegmentationRun(config, train, val, folder, LABELS)
     if row.elsewhere is not None:
-        run.training_set.augmentation = FilledViews(**config.augmentation, elsewhere=row.elsewhere)
+        run.training_set.augmentation = FilledViews(**config.augmentation, elsewhere=row.elsewhere, fixed=row.fixed)
     figures = {"images": len(train), "steps": run.steps, **run.fit(), "seconds": round(run.seconds)}
     if row.tested:
-        figures["tests"] = {name: summary(judged(run, val, way), run.target.names) for name, way in WAYS.items()}
+        confusions = {name: judged(run, val, WAYS[name]) for name in ways}
+        replace_file(folder / TESTS, lambda file: np.savez_compressed(file, **confusions))  # type: ignore[arg-type]
+        figures["tests"] = {name: summary(one.sum(0), run.target.names) for name, one in confusions.items()}
     return figures
+
+
+def carry_out(
+    row: Row, config: SegmentationConfig, folder: Path, sets: Callable[[], tuple[Any, InMemory]],
+    ways: Iterable[str] = WAYS,
+) -> None:  # fmt: skip
+    """Does a row, of training and validation samples `sets`, and writes its figures; one that is done is left.
+
+    Raises:
+        TrainingError: the folder is of another config.
+    """
+    if (folder / RESULT).exists():
+        write_config(config, folder)  # refuses another one
+        return
+    print(f"{row.name}: {row.title}", flush=True)
+    result = run_row(row, config, *sets(), folder, ways)
+    write_json(result, folder / RESULT)
+    (folder / "checkpoint.pt").unlink()
+    print(f"{row.name}: OA, MA, mIoU {', '.join(percent(result))}; {result['seconds']} s", flush=True)
 
 
 def write_json(content: Mapping[str, Any], file: Path) -> None:
@@ -224,7 +264,7 @@ def write_json(content: Mapping[str, Any], file: Path) -> None:
 
 def read_results(runs: Path, rows: Sequence[Any] = ROWS) -> dict[str, dict[str, Any]]:
     """Figures of the rows that are done, by name."""
-    files = {row.name: runs / row.name / "result.json" for row in rows}
+    files = {row.name: runs / row.name / RESULT for row in rows}
     return {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
 
 
@@ -242,13 +282,21 @@ def tables(results: Mapping[str, dict[str, Any]]) -> str:
             ((start, *(percent(results[n])[2] if n in results else "" for n in names))
              for start, names in STARTS.items() if any(n in results for n in names)),
         ),
-        table(
-            "Views: SnapNet-R's experiments", ("experiment", "trained on", "tested on", "OA", "MA", "mIoU"),
-            ((number, "image" if name == "sum" else title[name], way.replace("_", ", "),
-              *percent(results[name]["tests"][way])) for number, name, way in EXPERIMENTS if name in results),
-        ),
     ]  # fmt: skip
-    return "\n".join(filter(None, parts))
+    experiments = table_of_views("Views: SnapNet-R's experiments", results, EXPERIMENTS, {**title, "sum": "image"})
+    return "\n".join(filter(None, (*parts, experiments)))
+
+
+def table_of_views(
+    heading: str, results: Mapping[str, Any], experiments: Iterable[tuple[str, str, str]], title: Mapping[str, str]
+) -> str:
+    """Markdown of `experiments`, as `EXPERIMENTS`, whose rows are done; `title` of the rows by name."""
+    columns = ("experiment", "trained on", "tested on", "OA", "MA", "mIoU")
+    rows = (
+        (number, title[name], way.replace("_", ", "), *percent(results[name]["tests"][way]))
+        for number, name, way in experiments if name in results
+    )  # fmt: skip
+    return table(heading, columns, rows)
 
 
 def table(heading: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -262,13 +310,13 @@ def percent(figures: Mapping[str, float]) -> tuple[str, str, str]:
     return f"{100 * figures['oa']:.1f}", f"{100 * figures['ma']:.1f}", f"{100 * figures['miou']:.1f}"
 
 
-def between_markers(text: str, block: str) -> str:
-    """The text with `block` between its two markers.
+def between_markers(text: str, block: str, name: str = "results") -> str:
+    """The text with `block` between its two markers of that name.
 
     Raises:
         TrainingError: it lacks them.
     """
-    begin, end = "<!-- results -->\n", "<!-- end of results -->"
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
     before, found, rest = text.partition(begin)
     _, closed, after = rest.partition(end)
     if not (found and closed):
@@ -344,23 +392,16 @@ def main(
     def samples(split: str) -> InMemory:
         return InMemory(open_dataset(data, split, LABELS), SIZE, labelled)
 
+    def sets(row: Row, config: SegmentationConfig) -> tuple[Any, InMemory]:
+        whole = samples(config.train)
+        return [whole[i] for i in range(images_of(row, steps))], samples(config.val)
+
     with one_line():
         configs = [(row, config_of(row, steps, str(start), str(init))) for row in chosen(rows)]
         between_markers(docs.read_text("utf-8"), "")
         for row, config in configs:
-            folder = runs / row.name
-            if (folder / "result.json").exists():
-                write_config(config, folder)  # refuses another one
-                continue
-            whole, val = samples(config.train), samples(config.val)
-            train = [whole[i] for i in range(images_of(row, steps))]
-            print(f"{row.name}: {row.title}", flush=True)
-            result = run_row(row, config, train, val, folder)
-            write_json(result, folder / "result.json")
-            (folder / "checkpoint.pt").unlink()
-            print(f"{row.name}: OA, MA, mIoU {', '.join(percent(result))}; {result['seconds']} s", flush=True)
+            carry_out(row, config, runs / row.name, partial(sets, row, config))
             write_docs(runs, docs)
-        write_docs(runs, docs)
 
 
 @contextmanager

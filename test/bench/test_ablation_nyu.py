@@ -160,3 +160,18 @@ def test_views_with_filled_holes_are_an_augmentation() -> None:
     np.testing.assert_array_equal(first.depth, second.depth)
     assert np.isfinite(first.depth).all() and (first.rgb > 0).all()
     assert first.label is not None and set(np.unique(first.label)) <= {3, 255}
+
+
+def test_samples_are_seen_from_the_papers_viewpoints_or_from_random_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    depth = np.linspace(1.5, 3, 40 * 48, dtype=np.float32).reshape(40, 48)
+    camera = PinholeCamera(48, 40, 40.0, 40.0, 23.5, 19.5)
+    sample = RgbdSample("one", np.full((40, 48, 3), 90, np.uint8), depth, camera, np.full((40, 48), 3, np.uint8))
+    seen: list[Pose] = []
+    filled = ablation.filled_view
+    monkeypatch.setattr(ablation, "filled_view", lambda sample, pose: seen.append(pose) or filled(sample, pose))
+    for fixed in (1.0, 0.0):
+        for seed in range(40):
+            ablation.FilledViews(elsewhere=1.0, fixed=fixed)(sample, np.random.default_rng(seed))
+    places = [{tuple(pose.translation.round(6)) for pose in part} for part in (seen[:40], seen[40:])]
+    paper = {tuple(p.translation.round(6)) for p in ablation.snapnet_r_viewpoints(ablation.median_depth(depth))[1:]}
+    assert places[0] == paper and len(places[1]) == 40

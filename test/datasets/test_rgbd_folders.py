@@ -159,7 +159,7 @@ def damage(folder: Path, what: str) -> None:
     ("what", "message"),
     [
         ("no folder", "nyu does not exist"),
-        ("no list", "no list 'train' for .*nyu; known: fit, fit100, fit200, fit400, holdout, val; or give the path"),
+        ("no list", "no list 'train' for .*nyu; known: first695, fit, .*, holdout, last100, val; or give the path"),
         ("words in list", "holds 'three', not a number"),
         ("empty list", "is empty"),
         ("no image", "0003.jpg is missing"),
