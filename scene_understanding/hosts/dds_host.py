@@ -6,12 +6,15 @@ import logging
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
 
 from scene_understanding.hosts.bus import Bus
 from scene_understanding.hosts.dds import DdsTransport
 from scene_understanding.hosts.dds_library import DdsError
 from scene_understanding.hosts.dds_parameters import DdsParameters
 from scene_understanding.hosts.dds_rosout import RosoutHandler
+from scene_understanding.hosts.dds_services import Service
 from scene_understanding.hosts.dds_settings import DdsSettings
 from scene_understanding.hosts.names import NO_ARGUMENTS, NamingError, RosArguments
 from scene_understanding.hosts.runner import NodeRunner
@@ -32,10 +35,10 @@ class DdsHost:
     def __init__(self, settings: DdsSettings | None = None) -> None:
         self.transport = DdsTransport(settings)
         self.bus = Bus(self.transport)
-        self._closing: list[tuple[NodeRunner, DdsParameters, RosoutHandler]] = []
+        self._open = ExitStack()
 
     def add(self, node_type: type[Node], arguments: RosArguments = NO_ARGUMENTS) -> NodeRunner:
-        """Starts a node with its parameter services and its log on /rosout.
+        """Starts a node with its services, those of its parameters, and its log on /rosout.
 
         Raises:
             NamingError, ParameterError, ConfigurationError: the node cannot be what the arguments say.
@@ -44,18 +47,20 @@ class DdsHost:
         name = runner.names.fully_qualified
         rosout = RosoutHandler(self.transport, name)
         runner.log.addHandler(rosout)
+        self._open.callback(rosout.close)
+        self._open.callback(runner.log.removeHandler, rosout)
+        self._open.callback(runner.close)
         parameters = DdsParameters(self.transport, name, runner.parameters, lambda: runner.clock.now_ns)
-        self._closing.append((runner, parameters, rosout))
-        return runner.start()
+        self._open.callback(parameters.close)
+        runner.start()
+        for service, (topic, srvtype) in zip(runner.node.services, runner.served, strict=True):
+            server = Service(self.transport, topic, srvtype, partial(runner.call, service.name), name)
+            self._open.callback(server.close)
+        return runner
 
     def close(self) -> None:
         """Ends the nodes, last started first, then leaves the domain. Joins every thread."""
-        while self._closing:
-            runner, parameters, rosout = self._closing.pop()
-            parameters.close()
-            runner.close()
-            runner.log.removeHandler(rosout)
-            rosout.close()
+        self._open.close()
         self.transport.close()
 
     def __enter__(self) -> DdsHost:

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
@@ -20,7 +21,8 @@ from scene_understanding.hosts.names import NamingError
 from scene_understanding.hosts.parameter_service import USE_SIM_TIME, HostParameters
 from scene_understanding.hosts.ros2 import missing
 from scene_understanding.hosts.ros2_names import RclNames
-from scene_understanding.hosts.ros2_transport import Ros2Transport, message_class
+from scene_understanding.hosts.ros2_services import Ros2Service
+from scene_understanding.hosts.ros2_transport import Ros2Transport, ros_class
 from scene_understanding.hosts.runner import NodeRunner
 from scene_understanding.nodes.node import ConfigurationError, Node
 from scene_understanding.nodes.parameters import ParameterError, describe, from_mapping, replaced
@@ -36,9 +38,9 @@ _SUCCESS, _FAILURE, _ERROR = (
 class Ros2Node(LifecycleNode):
     """Runs a node in a `NodeRunner` whose state follows the lifecycle.
 
-    `configure` makes node and runner, loads and advertises; `activate` subscribes and works; `cleanup` frees all, so
-    that the next `configure` begins afresh with the parameters as they are then. Transitions come from services, in
-    the executor's thread, or from `start` and `close`.
+    `configure` makes node and runner, loads and advertises; `activate` subscribes, works and serves; `cleanup` frees
+    all, so that the next `configure` begins afresh with the parameters as they are then. Transitions come from
+    services, in the executor's thread, or from `start` and `close`.
 
     Attributes:
         names: the node's name and the resolver of its topics.
@@ -56,6 +58,7 @@ class Ros2Node(LifecycleNode):
         self.runner: NodeRunner | None = None
         self.failure: Exception | None = None
         self._quiet = False
+        self._served: list[Ros2Service] = []
         super().__init__(node_type.name, context=context)
         try:
             self.names = RclNames.of(self)
@@ -106,7 +109,7 @@ class Ros2Node(LifecycleNode):
         return self._attempt("activate", self._activate)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._attempt("deactivate", lambda: self.runner.deactivate() if self.runner else None)
+        return self._attempt("deactivate", self._deactivate)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._attempt("clean up", self._clean_up)
@@ -149,9 +152,9 @@ class Ros2Node(LifecycleNode):
     def _configure(self) -> None:
         node = self.node_type(self.parameter_values)
         runner = NodeRunner(node, self.bus, self.names, host=self.host_parameters)
-        published, subscribed = runner.published, runner.subscribed
-        for _, msgtype, _ in published + subscribed:
-            message_class(msgtype)
+        types = [msgtype for _, msgtype, _ in runner.published + runner.subscribed]
+        for name in types + [srvtype for _, srvtype in runner.served]:
+            ros_class(name)
         self._declare_qos(runner)
         runner.configure()
         self.runner = runner
@@ -165,13 +168,26 @@ class Ros2Node(LifecycleNode):
 
     def _activate(self) -> None:
         assert self.runner is not None
-        self.runner.activate()
-        hears, tells = (
-            ", ".join(t for t, _, _ in topics) for topics in (self.runner.subscribed, self.runner.published)
-        )
-        self.runner.log.info("active; subscribes to: %s; publishes: %s", hears or "nothing", tells or "nothing")
+        runner = self.runner
+        runner.activate()
+        for service in runner.node.services:
+            handler = partial(runner.call, service.name)
+            self._served.append(Ros2Service(self, service.topic, service.type, handler))
+        connected = {
+            "subscribes to": [topic for topic, _, _ in runner.subscribed],
+            "publishes": [topic for topic, _, _ in runner.published],
+            "serves": [topic for topic, _ in runner.served],
+        }
+        runner.log.info("active; %s", "; ".join(f"{verb}: {', '.join(t)}" for verb, t in connected.items() if t))
+
+    def _deactivate(self) -> None:
+        while self._served:
+            self._served.pop().close()
+        if self.runner is not None and self.runner.state == "active":
+            self.runner.deactivate()
 
     def _clean_up(self) -> None:
+        self._deactivate()
         if self.runner is not None:
             self.runner.close()
             self.runner = None

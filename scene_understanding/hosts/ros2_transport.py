@@ -32,21 +32,21 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER = 1.0  # seconds
 
 
-def message_class(msgtype: str) -> Any:
-    """The ROS class of `pkg/msg/Type`, which rclpy wants for its type support only.
+def ros_class(name: str) -> Any:
+    """The ROS class of a message `pkg/msg/Type` or service `pkg/srv/Type`; rclpy wants it for its type support only.
 
     Raises:
         ConfigurationError: its package is not installed, or lacks the type.
     """
-    package, _, name = msgtype.partition("/msg/")
+    package, kind, type_name = name.split("/")
     try:
-        return getattr(importlib.import_module(f"{package}.msg"), name)
+        return getattr(importlib.import_module(f"{package}.{kind}"), type_name)
     except (ModuleNotFoundError, AttributeError) as error:
         if package == "scene_understanding":
             hint = "build this package with colcon and source install/setup.bash"
         else:
             hint = f"sudo apt install ros-{os.environ.get('ROS_DISTRO', '$ROS_DISTRO')}-{package.replace('_', '-')}"
-        raise ConfigurationError(f"message type {msgtype} is not installed: {hint}") from error
+        raise ConfigurationError(f"type {name} is not installed: {hint}") from error
 
 
 def qos_profile(qos: QoS) -> QoSProfile:
@@ -131,7 +131,7 @@ class Ros2Transport:
 
     def advertise(self, topic: str, msgtype: str, qos: QoS, node: str) -> Ros2Publisher:
         ros_node, names = self._owners[node]
-        publisher = ros_node.create_publisher(message_class(msgtype), names.declared(topic), qos_profile(qos))
+        publisher = ros_node.create_publisher(ros_class(msgtype), names.declared(topic), qos_profile(qos))
         return Ros2Publisher(self._context, ros_node, publisher)
 
     def subscribe(
@@ -139,7 +139,7 @@ class Ros2Transport:
     ) -> Ros2Subscription:
         ros_node, names = self._owners[node]
         subscription = ros_node.create_subscription(
-            message_class(msgtype),
+            ros_class(msgtype),
             names.declared(topic),
             callback,
             qos_profile(qos),

@@ -19,6 +19,7 @@ from scene_understanding.hosts.health import Health
 from scene_understanding.hosts.inbox import Inbox, MessageSet
 from scene_understanding.hosts.names import NO_ARGUMENTS, NodeNames, RosArguments
 from scene_understanding.hosts.parameter_service import HostParameters, ParameterService, create_node
+from scene_understanding.hosts.service_calls import ServiceCalls
 from scene_understanding.hosts.statistics import Statistics
 from scene_understanding.hosts.transform_listener import TransformListener
 from scene_understanding.hosts.trouble import Trouble
@@ -73,11 +74,12 @@ class NodeRunner:
         self.figures = Statistics()
         self.trouble = Trouble(self.figures, self.log)
         self.transforms = TransformListener(self.trouble.warned)
-        self.parameters = ParameterService(node, self.host, self._between_sets)
+        self.parameters = ParameterService(node, self.host, self.between_sets)
         self._publishers: dict[str, BusPublisher] = {}
         self._subscriptions: list[BusSubscription] = []
         self.context = HostContext(self.clock, self.transforms, self._publishers, self.figures, self.trouble)
         self.health = Health(self)
+        self._calls = ServiceCalls(self)
         self._condition = threading.Condition()
         self._commands: deque[Callable[[], None]] = deque()
         self._worker: threading.Thread | None = None
@@ -217,6 +219,11 @@ class NodeRunner:
         if self._hears_clock:
             topics.append((self.names.resolve("/clock"), "rosgraph_msgs/msg/Clock", SENSOR))
         return [(t, msgtype, self.host.overridden(t, "subscription", qos)) for t, msgtype, qos in topics]
+
+    @property
+    def served(self) -> list[tuple[str, str]]:
+        """Name (absolute) and type of each service, in the order of `node.services`."""
+        return [(self.names.resolve(s.topic), s.type) for s in self.node.services]
 
     @property
     def tf_topic(self) -> str:
@@ -379,7 +386,20 @@ class NodeRunner:
             self._publishers[name].publish(message)
             self.figures.published_one(name)
 
-    def _between_sets(self, work: Callable[[], None]) -> None:
+    def call(self, service: str, request: Any) -> Any:
+        """The node's response to a request to the service of that name (`Service.name`), made between two sets.
+
+        From any thread but the node's own; waits for a set in progress. What goes wrong is counted and logged, and the
+        response is `success=False` with one line in `message` where its type has these two fields.
+
+        Raises:
+            KeyError: the node has no such service.
+            ServiceError: it went wrong, and the response type has no such fields.
+        """
+        return self._calls.call(service, request)
+
+    def between_sets(self, work: Callable[[], None]) -> None:
+        """Runs a function while the node does nothing else; returns when it is done, or raises what it raised."""
         done: Future[None] = Future()
         with self._condition:
             has_thread = self._worker is not None

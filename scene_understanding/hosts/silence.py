@@ -83,7 +83,9 @@ def _unmatched(runner: NodeRunner, trigger: Trigger, since: float) -> list[str]:
     fresh = all(h.count and h.last >= since for h in heard)
     if synchroniser is None or not fresh or (synchroniser.matches and synchroniser.last_match >= since):
         return []
-    stamps = {i.name: runner.inbox.heard[i.name].last_stamp_ns or 0 for i in trigger.inputs if i.required}
+    newest = max(synchroniser.last_stamps.values(), default=0)
+    waited_for = [i.name for i in trigger.inputs if synchroniser.waits_for(i.name, newest)]
+    stamps = {name: runner.inbox.heard[name].last_stamp_ns or 0 for name in waited_for}
     skew = (max(stamps.values()) - min(stamps.values())) * 1e-9
     last = ", ".join(f"{name} {stamp * 1e-9:.3f}" for name, stamp in stamps.items())
     jumps = f"; stamps went backwards {synchroniser.jumps} times" if synchroniser.jumps else ""

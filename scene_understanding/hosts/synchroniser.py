@@ -59,7 +59,7 @@ class Synchroniser(Generic[T]):
         return self._matched(stamp_ns)
 
     def _matched(self, stamp_ns: int) -> dict[str, T] | None:
-        wanted = [name for name in self._waiting if self._waited_for(name, stamp_ns)]
+        wanted = [name for name in self._waiting if self.waits_for(name, stamp_ns)]
         if not all(self._waiting[name] for name in wanted):
             return None
         nearest = {name: _nearest([stamp for stamp, _ in self._waiting[name]], stamp_ns) for name in wanted}
@@ -74,7 +74,8 @@ class Synchroniser(Generic[T]):
             del self._waiting[name][: i + 1]
         return found
 
-    def _waited_for(self, name: str, stamp_ns: int) -> bool:
+    def waits_for(self, name: str, stamp_ns: int) -> bool:
+        """Whether an item of that stamp needs one of this input: a required one, or an optional one that is alive."""
         alive = self.last_stamps.get(name, -ALIVE_NS) > stamp_ns - ALIVE_NS
         return alive or name not in self._optional
 

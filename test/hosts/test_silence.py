@@ -111,6 +111,28 @@ def test_everything_is_refused(start, until) -> None:
     assert explain(runner) == ["messages come but are refused: encoding 'mono8' is not known"]
 
 
+class Accompanied(Node):
+    name = "accompanied"
+    inputs = (
+        Synchronised((Input("color", "color", IMAGE), Input("people", "people", IMAGE, required=False)), slop=0.01),
+    )
+
+    def process(self, messages: Mapping, context) -> Mapping:
+        return {}
+
+
+def test_stamps_that_never_match_an_optional_input_that_is_alive(start) -> None:
+    bus = Bus()
+    runner = start(Accompanied, bus)
+    color, people = (bus.advertise(topic, IMAGE, SENSOR, "/camera") for topic in ("/color", "/people"))
+    people.publish(image(11 * SECOND))
+    for i in range(3):
+        color.publish(image(11 * SECOND + (i + 1) * 100_000_000))
+    assert explain(runner) == [
+        "stamps never match within 0.01 s: last stamps color 11.300, people 11.000 (skew 0.300 s)"
+    ]
+
+
 def test_stamps_that_never_match_and_a_missing_calibration(start) -> None:
     bus = Bus()
     runner = start(Pairs, bus)
