@@ -75,7 +75,6 @@ def picture(
     count = min(count, len(dataset))
     samples = [dataset[k * len(dataset) // count] for k in range(count)]
     sheet = contact_sheet(samples, load_label_set(dataset.label_set) if dataset.label_set else None)
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(cv2.imencode(out.suffix, cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
     return {"out": str(out), "frames": [sample.name for sample in samples], "size": list(sheet.shape[1::-1])}
 

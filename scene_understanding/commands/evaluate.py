@@ -11,8 +11,11 @@ from scene_understanding.commands.scoring import Wish, card_entry, only_for, out
 from scene_understanding.inference.card import record_metrics
 from scene_understanding.inference.store import find
 
-TASKS = ("segmentation", "depth", "stereo", "keypoints")
-"""Of models that can be scored; each has its module `evaluate_TASK`."""
+TASKS = {
+    "segmentation": "segmentation", "depth": "depth", "stereo": "stereo", "keypoints": "keypoints",
+    "cloud_segmentation": "clouds",
+}  # fmt: skip
+"""Tasks of models that can be scored; each has its module `evaluate_...`."""
 
 
 def evaluate(wish: Wish) -> dict[str, Any]:
@@ -41,4 +44,4 @@ def text(report: Mapping[str, Any]) -> str:
 
 
 def _module(task: str) -> Any:
-    return importlib.import_module(f"scene_understanding.commands.evaluate_{task}")
+    return importlib.import_module(f"scene_understanding.commands.evaluate_{TASKS[task]}")

@@ -28,7 +28,7 @@ from scene_understanding.datasets.rgbd import RgbdDataset
 from scene_understanding.evaluation import segmentation
 from scene_understanding.evaluation.pictures import write_confusion, write_judged
 from scene_understanding.evaluation.segmentation import Evaluation
-from scene_understanding.evaluation.segmentation_metrics import class_accuracy, summary
+from scene_understanding.evaluation.segmentation_metrics import by_class, summary
 from scene_understanding.evaluation.timing import TimedNetwork
 from scene_understanding.inference.card import ModelCard
 from scene_understanding.labels import LabelSet, load_label_set
@@ -68,14 +68,7 @@ def evaluate(wish: Wish, card: ModelCard, out: Path | None) -> dict[str, Any]:
 
 def figures(done: Evaluation) -> dict[str, Any]:
     """`oa`, `ma`, `miou`; by class `iou`, `accuracy` and `share` of the scored pixels, None if the truth has none."""
-    pixels = done.confusion.sum(axis=1)
-    share = pixels / max(pixels.sum(), 1)
-    accuracy = class_accuracy(done.confusion)
-    by_class = {
-        key: {name: float(v) if n else None for name, v, n in zip(done.classes.names, values, pixels, strict=True)}
-        for key, values in (("accuracy", accuracy), ("share", share))
-    }
-    return {**summary(done.confusion, done.classes.names), **by_class}
+    return {**summary(done.confusion, done.classes.names), **by_class(done.confusion, done.classes.names)}
 
 
 def _check_camera(wish: Wish, dataset: RgbdDataset) -> None:

@@ -22,6 +22,8 @@ PeopleTrain = Annotated[str | None, typer.Option("--train", help="fit or all; or
 PeopleVal = Annotated[str | None, typer.Option("--val", help="val or all; or seeds of buildings")]
 PairsTrain = Annotated[str | None, typer.Option("--train", help="fit or all")]
 PairsVal = Annotated[str | None, typer.Option("--val", help="val or all")]
+CloudsTrain = Annotated[str | None, typer.Option("--train", help="fit, all or a list; or seeds of the clouds")]
+CloudsVal = Annotated[str | None, typer.Option("--val", help="val, all or a list; or seeds of the clouds")]
 Train = Annotated[str | None, typer.Option("--train", help='list to train on, by name or path, or "0-80%"')]
 Val = Annotated[str | None, typer.Option("--val", help="the same to validate on")]
 Epochs = Annotated[int | None, typer.Option("--epochs", help="instead of the config's")]
@@ -75,6 +77,18 @@ def train_keypoints(
     Example: scene-understanding train keypoints --config openpose --data lsp:data/lsp
     """
     _train(module.Training("keypoints", config, out, data, train, val, epochs, start, init), as_json)
+
+
+@train_app.command("clouds")
+def train_clouds(
+    config: ConfigName, data: Data = None, out: Out = None, train: CloudsTrain = None, val: CloudsVal = None,
+    epochs: Epochs = None, start: Start = None, init: Init = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Trains SnapNet: a network that gives the points of clouds their classes.
+
+    Example: scene-understanding train clouds --config snapnet_oakland5 --data oakland3d:data/oakland3d
+    """
+    _train(module.Training("clouds", config, out, data, train, val, epochs, start, init), as_json)
 
 
 def _train(wish: module.Training, as_json: bool) -> None:

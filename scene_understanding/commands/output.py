@@ -82,14 +82,18 @@ def cell_text(value: object) -> str:
 
 
 def new_file(path: Path, overwrite: bool) -> Path:
-    """The path, user's home expanded, if a file can be made there.
+    """The path, user's home expanded, if a file can be made there; its folder is made, so that work is not in vain.
 
     Raises:
-        CommandError: it exists and may not be overwritten, or is a folder.
+        CommandError: it exists and may not be overwritten, or is a folder; or its folder cannot be made.
     """
     path = path.expanduser()
     if path.is_dir():
         raise CommandError(f"{path} is a folder; name a file in it")
     if path.exists() and not overwrite:
         raise CommandError(f"{path} exists; --force overwrites it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"{path.parent} is no folder, and cannot be made: {error.strerror}") from error
     return path

@@ -22,7 +22,7 @@ from scene_understanding.inference.store import find
 
 COMPARED = {
     "nyuv2": "val", "nyuv2_mat": "val", "camvid": "val", "sunrgbd": "test", "onera_dfd": "val", "onera_dfd_f8": "val",
-    "kitti_stereo": "val", "lsp": "val",
+    "kitti_stereo": "val", "lsp": "val", "oakland3d": "val",
 }  # fmt: skip
 """Split of each kind of dataset unless another is named."""
 
@@ -206,8 +206,8 @@ def outputs(wish: Wish, card: ModelCard) -> Path | None:
     return out
 
 
-def spread(dataset: Any, limit: int | None, name: str) -> Iterator[Any]:
+def spread(dataset: Any, limit: int | None, name: str, unit: str = "image") -> Iterator[Any]:
     """All samples, or so many that lie evenly in the dataset; with a progress bar."""
     count = min(limit or len(dataset), len(dataset))
-    for position in tqdm(range(count), desc=name, unit="image", disable=None):
+    for position in tqdm(range(count), desc=name, unit=unit, disable=None):
         yield dataset[position * len(dataset) // count]

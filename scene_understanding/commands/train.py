@@ -46,8 +46,8 @@ def train(wish: Training) -> dict[str, Any]:
 
     given = {key: getattr(wish, key) for key in ("data", "train", "val", "start", "init")}
     found = find_config(wish.config)
-    if found.task != wish.task:
-        raise CommandError(f"config {found.name} is for: scene-understanding train {found.task}")
+    if found.subcommand != wish.task:
+        raise CommandError(f"config {found.name} is for: scene-understanding train {found.subcommand}")
     config: Any = replace(found, **{key: value for key, value in given.items() if value is not None})
     if wish.epochs is not None:
         config = with_epochs(config, wish.epochs)

@@ -155,7 +155,7 @@ def _labels(folder: Path, wanted: str | None) -> tuple[str, NDArray[np.uint8], N
     if path.is_file():
         own = _load(path)
         name = own.name if own.name in known_label_sets() else str(path)
-        if name == own.name and (_load(name).ids, _load(name).names) != (own.ids, own.names):
+        if name == own.name and not own.same_classes(_load(name)):
             raise DatasetError(f"{path} is named {own.name} but has other classes than that; choose another name")
     elif wanted is None:
         known = ", ".join(known_label_sets())

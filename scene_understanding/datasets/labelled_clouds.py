@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from scene_understanding.geometry import PointCloud
 from scene_understanding.labels import LabelSet
 
-UNLABELLED = 255
-"""Label of points that count neither in training nor in a score."""
-
 
 @dataclass(frozen=True, eq=False)
 class LabelledCloud:

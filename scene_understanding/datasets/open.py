@@ -38,6 +38,13 @@ PEOPLE_KINDS = {
 }
 """The same for images of people, which only networks for keypoints take (`open_people`)."""
 
+CLOUD_KINDS = {
+    "oakland3d": "folder of tiles of Oakland 3-D, streets scanned by a laser",
+    "embedded_lidar": "seed of a building of the embedded world, or seeds as 900-911, as a robot's LiDAR sees it",
+    "rubble": "seed of a block of the rubble world, or seeds as 2040-2043, as an aircraft scans it",
+}
+"""The same for labelled point clouds, which only networks for clouds take (`open_clouds`)."""
+
 WITHOUT_LABELS = ("onera_dfd", "onera_dfd_f8", "7scenes")
 
 
@@ -49,6 +56,8 @@ def split_spec(spec: str) -> tuple[str, str]:
     """
     kind, _, place = spec.partition(":")
     kind = {"seven_scenes": "7scenes"}.get(kind, kind)
+    if place and kind in CLOUD_KINDS:
+        raise DatasetError(f"{kind} holds point clouds; it is for networks of clouds (snapnet)")
     if place and kind in PEOPLE_KINDS and kind not in KINDS:
         raise DatasetError(f"{kind} shows people without depth or classes; it is for networks of keypoints (openpose)")
     if not place or kind not in {**KINDS, **STEREO_KINDS}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,15 @@ def confusion_matrix(truth: NDArray[np.integer], label: NDArray[np.integer], cla
     predicted = np.minimum(label[scored], classes).astype(np.int64)
     index = truth[scored].astype(np.int64) * (classes + 1) + predicted
     return np.bincount(index, minlength=classes * (classes + 1)).reshape(classes, classes + 1)
+
+
+def confusion_of_ids(
+    truth: NDArray[np.unsignedinteger], label: NDArray[np.unsignedinteger], ids: Sequence[int]
+) -> NDArray[np.int64]:
+    """`confusion_matrix` of class ids, uint8 or uint16, of a label set; other true ids do not count."""
+    column = np.full(1 << 16, len(ids), np.int64)
+    column[list(ids)] = np.arange(len(ids))
+    return confusion_matrix(column[truth], column[label], len(ids))
 
 
 def overall_accuracy(confusion: NDArray[np.int64]) -> float:
@@ -45,6 +55,16 @@ def summary(confusion: NDArray[np.int64], names: tuple[str, ...]) -> dict[str, A
         "ma": mean(class_accuracy(confusion)),
         "miou": mean(iou),
         "iou": {name: float(v) if p else None for name, v, p in zip(names, iou, present, strict=True)},
+    }
+
+
+def by_class(confusion: NDArray[np.int64], names: tuple[str, ...]) -> dict[str, dict[str, float | None]]:
+    """`accuracy` and `share` of the scored pixels by name of the class, None if the truth has none."""
+    pixels = confusion.sum(axis=1)
+    values = {"accuracy": class_accuracy(confusion), "share": pixels / max(pixels.sum(), 1)}
+    return {
+        key: {name: float(v) if n else None for name, v, n in zip(names, of_class, pixels, strict=True)}
+        for key, of_class in values.items()
     }
 
 

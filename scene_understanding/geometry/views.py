@@ -1,12 +1,19 @@
-"""Virtual viewpoints of SnapNet-R (Guerry et al., ICCV-W 3DRMS 2017, section 3): a camera that orbits what it sees.
+"""Virtual viewpoints: of an RGB-D image (SnapNet-R) and of a cloud (SnapNet).
 
-The paper gives the angles and says "from above"; pivot and axes are ours. The pivot is the point of the optical axis at
-the image's median depth. Azimuth turns about the vertical through the pivot, elevation about the horizontal that lies
-across the line of sight. Each pose is `view_from_source`: from the optical frame of the real camera to that of the
-virtual one.
+SnapNet-R (Guerry et al., ICCV-W 3DRMS 2017, section 3) has a camera that orbits what it sees. The paper gives the
+angles and says "from above"; pivot and axes are ours. The pivot is the point of the optical axis at the image's median
+depth. Azimuth turns about the vertical through the pivot, elevation about the horizontal that lies across the line of
+sight. Each pose is `view_from_source`: from the optical frame of the real camera to that of the virtual one.
+
+SnapNet (Boulch et al., 3DOR 2017) looks down on a point of the cloud, several times along one ray: `cone_viewpoints`.
+There the point is a random one; `least_seen` chooses it by what the views before have missed. Poses are
+`map_from_camera`, map z up.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -88,6 +95,44 @@ def random_viewpoint(
     turned, raised, rolled = (np.radians(rng.uniform(*limits)) for limits in (azimuth, elevation, roll))
     nearer = float(np.exp(rng.uniform(*np.log(factor))))
     return orbit(distance, turned, raised, rolled, nearer, up)
+
+
+def cone_viewpoints(
+    rng: np.random.Generator, target: ArrayLike, distances: Sequence[float], elevation: Range = (70.0, 90.0)
+) -> tuple[Pose, ...]:
+    """`map_from_camera` of the cameras on one ray that look at a point, the top of their images upwards.
+
+    The azimuth of the ray is drawn evenly, as is its elevation.
+
+    Args:
+        target: (3,) the point in the map, metres.
+        distances: from the point to each camera, metres.
+        elevation: range in degrees above the horizon; 90 is straight down.
+
+    Raises:
+        ValueError: a distance not above 0, or elevations that are none.
+    """
+    lowest, highest = elevation
+    if not -90 <= lowest <= highest <= 90:
+        raise ValueError(f"elevation is {lowest} to {highest} degrees; expected -90 <= lowest <= highest <= 90")
+    if not min(distances, default=0) > 0:
+        raise ValueError(f"distances are {list(distances)} m; expected one or more above 0")
+    turned, raised = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(lowest, highest))
+    sine, cosine = np.sin(turned), np.cos(turned)
+    forward = -np.array([np.cos(raised) * cosine, np.cos(raised) * sine, np.sin(raised)])
+    right = np.array([-sine, cosine, 0.0])  # of the azimuth alone, so there is one straight down too
+    rotation = np.column_stack([right, np.cross(forward, right), forward])
+    place = np.asarray(target, np.float64)
+    return tuple(Pose.from_rotation_translation(rotation, place - distance * forward) for distance in distances)
+
+
+def least_seen(rng: np.random.Generator, seen: NDArray[np.integer[Any]]) -> int:
+    """Index of a point to look at next, drawn among those that were seen the fewest times.
+
+    Args:
+        seen: (N,) in how many views each point was seen, N at least 1.
+    """
+    return int(rng.choice(np.flatnonzero(seen == seen.min())))
 
 
 def rotation_about(axis: NDArray[np.float64], angle: float) -> NDArray[np.float64]:

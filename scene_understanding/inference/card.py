@@ -51,6 +51,7 @@ class ModelCard:
     """Attributes as in `docs/models.md`; `folder` is where the card was read.
 
     `label_set` is empty and `focal_length` is 0 where the task has none; `dropout` is None without that input.
+    `snapnet` holds the fields of `perception.snapnet.SnapNetParameters`, of networks for clouds.
     """
 
     name: str
@@ -62,6 +63,7 @@ class ModelCard:
     label_set: str = ""
     focal_length: float = 0.0
     dropout: DropoutSpec | None = None
+    snapnet: dict[str, Any] = field(default_factory=dict)
     optional_inputs: tuple[str, ...] = ()
     unscored: tuple[int, ...] = ()
     description: str = ""
@@ -114,9 +116,12 @@ def record_metrics(card: ModelCard, name: str, figures: Mapping[str, Any]) -> No
     part.replace(path)
 
 
-LISTS, MAPPINGS = ("optional_inputs", "unscored", "attribution"), ("architecture", "training", "metrics", "twins")
+LISTS = ("optional_inputs", "unscored", "attribution")
+MAPPINGS = ("snapnet", "architecture", "training", "metrics", "twins")
 NEEDED = {"name", "task", "file", "sha256", "inputs", "outputs"}
-NEEDED_BY_TASK = {"segmentation": {"label_set"}, "depth": {"focal_length"}}
+NEEDED_BY_TASK = {
+    "segmentation": {"label_set"}, "cloud_segmentation": {"label_set", "snapnet"}, "depth": {"focal_length"},
+}  # fmt: skip
 
 
 def _card(content: Any, path: Path) -> ModelCard:

@@ -57,6 +57,10 @@ class LabelSet:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def same_classes(self, other: LabelSet) -> bool:
+        """Whether ids and names of the classes are the same; name of the set and colours do not count."""
+        return (self.ids, self.names) == (other.ids, other.names)
+
     def id_of(self, name: str) -> int:
         """The id of a class.
 
@@ -144,7 +148,7 @@ def mapping(source: str | LabelSet, target: str | LabelSet) -> NDArray[np.uint8]
         raise ValueError(f"{source.name!r} or {target.name!r} has ids above 255; a mapping is of masks of 8 bit")
     table = np.full(256, UNLABELLED, np.uint8)
     if source.name == target.name:
-        if (source.ids, source.names) != (target.ids, target.names):
+        if not source.same_classes(target):
             raise ValueError(f"two label sets are named {source.name!r} but have other classes; rename one of them")
         table[list(source.ids)] = source.ids
         return table

@@ -22,6 +22,12 @@ _UNLABELLED_16 = 65535
 Columns = dict[str, NDArray[Any]]
 
 
+def measured(xyz: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(...) which of the points (..., 3) were measured: those that are finite, and not 0 0 0, which some drivers write
+    for nothing."""
+    return np.isfinite(xyz).all(-1) & (xyz != 0).any(-1)
+
+
 def point_cloud2_to_cloud(msg: PointCloud2) -> PointCloud:
     """The cloud of a message; fields x, y, z, and rgb or rgba (or r, g, b), label, confidence, instance if present.
 

@@ -34,8 +34,10 @@ from rosbags.typesys.stores.ros2_jazzy import (
     geometry_msgs__msg__Twist as Twist,
     geometry_msgs__msg__TwistWithCovariance as TwistWithCovariance,
     geometry_msgs__msg__Vector3 as Vector3,
+    nav_msgs__msg__MapMetaData as MapMetaData,
     nav_msgs__msg__OccupancyGrid as OccupancyGrid,
     nav_msgs__msg__Odometry as Odometry,
+    nav_msgs__msg__Path as PathMessage,
     rosgraph_msgs__msg__Clock as Clock,
     sensor_msgs__msg__CameraInfo as CameraInfo,
     sensor_msgs__msg__CompressedImage as CompressedImage,
@@ -54,9 +56,9 @@ from rosbags.typesys.stores.ros2_jazzy import (
 
 __all__ = [
     "CameraInfo", "Clock", "ColorRGBA", "CompressedImage", "DiagnosticArray", "DiagnosticStatus", "Duration", "Header",
-    "Image", "Imu", "KeyValue", "Keypoint", "LabelInfo", "Marker", "MarkerArray", "MeshFile", "OccupancyGrid",
-    "Odometry", "People", "Person", "Point", "PointCloud2", "PointField", "PoseMessage", "PoseStamped",
-    "PoseWithCovariance", "Quaternion", "RegionOfInterest", "String", "TFMessage", "Time", "Transform",
+    "Image", "Imu", "KeyValue", "Keypoint", "LabelInfo", "MapMetaData", "Marker", "MarkerArray", "MeshFile",
+    "OccupancyGrid", "Odometry", "PathMessage", "People", "Person", "Point", "PointCloud2", "PointField", "PoseMessage",
+    "PoseStamped", "PoseWithCovariance", "Quaternion", "RegionOfInterest", "String", "TFMessage", "Time", "Transform",
     "TransformStamped", "Twist", "TwistWithCovariance", "Vector3", "VisionClass",
     "deserialize", "message_type", "own_definitions", "serialize", "type_hash", "typestore",
 ]  # fmt: skip

@@ -153,6 +153,11 @@ class Config(ABC):
             raise TrainingError(f"augmentation: {error}") from error
 
     @property
+    def subcommand(self) -> str:
+        """Of `train`; its module has the same name."""
+        return self.task
+
+    @property
     @abstractmethod
     def description(self) -> str:
         """Of the network, one line for the card."""

@@ -13,6 +13,7 @@ from typing import Any
 from scene_understanding.datasets.open import CLOUD_KINDS, KINDS, PEOPLE_KINDS, STEREO_KINDS
 from scene_understanding.labels import load_label_set
 from scene_understanding.training.cloud_config import CloudConfig
+from scene_understanding.training.cloud_data import SEEDED
 from scene_understanding.training.config import EMBEDDED, Config, TrainingError
 from scene_understanding.training.depth_config import DepthConfig
 from scene_understanding.training.presets import STARTS, load_config, plain, presets
@@ -109,7 +110,7 @@ def command_of(config: Config) -> str:
     preset = presets() / f"{config.name}.yaml"
     shipped = load_config(preset) if preset.is_file() else config
     kind = config.data.partition(":")[0]
-    if kind in {**KINDS, **STEREO_KINDS, **PEOPLE_KINDS, **CLOUD_KINDS} and kind != EMBEDDED:
+    if kind in {**KINDS, **STEREO_KINDS, **PEOPLE_KINDS, **CLOUD_KINDS} and kind not in (EMBEDDED, *SEEDED):
         words += ["--data", f"{kind}:DIR"]
     elif config.data != shipped.data:
         words += ["--data", config.data]

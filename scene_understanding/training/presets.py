@@ -12,6 +12,7 @@ import yaml
 
 from scene_understanding.datasets.folder import write_label_set
 from scene_understanding.labels import load_label_set
+from scene_understanding.training.cloud_config import CloudConfig
 from scene_understanding.training.config import Config, TrainingError
 from scene_understanding.training.depth_config import DepthConfig
 from scene_understanding.training.keypoint_config import KeypointConfig
@@ -19,7 +20,7 @@ from scene_understanding.training.records import replace_file
 from scene_understanding.training.segmentation_config import SegmentationConfig
 from scene_understanding.training.stereo_config import StereoConfig
 
-CONFIGS: tuple[type[Config], ...] = (SegmentationConfig, DepthConfig, StereoConfig, KeypointConfig)
+CONFIGS: tuple[type[Config], ...] = (SegmentationConfig, DepthConfig, StereoConfig, KeypointConfig, CloudConfig)
 CONFIG, LABELS = "config.yaml", "labels.yaml"
 """What a run's folder keeps of how it was started."""
 

@@ -9,6 +9,7 @@ from scene_understanding.evaluation.segmentation_metrics import (
     class_accuracy,
     class_iou,
     confusion_matrix,
+    confusion_of_ids,
     overall_accuracy,
     summary,
 )
@@ -42,3 +43,9 @@ def test_iou_as_sets(truth: np.ndarray, label: np.ndarray) -> None:
 def test_no_scored_pixel_gives_nan() -> None:
     nothing = np.full(4, 255, np.uint8)
     assert math.isnan(overall_accuracy(confusion_matrix(nothing, nothing, 2)))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_ids_of_a_label_set_become_rows_and_columns(kind):
+    truth, label = np.array([3, 3, 7, 255, 0], kind), np.array([3, 7, 255, 3, 3], kind)
+    assert confusion_of_ids(truth, label, (3, 7)).tolist() == [[1, 1, 0], [0, 0, 1]]

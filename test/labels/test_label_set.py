@@ -8,7 +8,10 @@ from hypothesis.extra import numpy as hnp
 
 from scene_understanding.labels import LabelSet, known_label_sets, load_label_set, mapping
 
-SIZES = {"nyu13": 13, "nyu40": 40, "sunrgbd37": 37, "camvid11": 11, "cityscapes19": 19, "carla": 29, "semantic3d": 8}
+SIZES = {
+    "nyu13": 13, "nyu40": 40, "sunrgbd37": 37, "camvid11": 11, "cityscapes19": 19, "carla": 29, "semantic3d": 8,
+    "oakland5": 5, "rubble4": 4,
+}  # fmt: skip
 FIRST_ID = {"nyu40": 1, "sunrgbd37": 1, "semantic3d": 1}
 MAPPINGS = [
     ("nyu40", "nyu13"), ("sunrgbd37", "nyu13"), ("nyu40", "sunrgbd37"), ("sunrgbd37", "nyu40"),
@@ -157,3 +160,12 @@ def test_two_sets_of_one_name_must_have_the_same_classes():
 def test_bad_label_set(ids, names, message):
     with pytest.raises(ValueError, match=message):
         LabelSet("x", ids, names, np.zeros((len(ids), 3), np.uint8))
+
+
+def test_same_classes_are_those_of_the_same_ids_and_names():
+    colours = np.zeros((2, 3), np.uint8)
+    own = LabelSet("own", (1, 2), ("wall", "floor"), colours)
+    assert own.same_classes(LabelSet("other", (1, 2), ("wall", "floor"), colours + 9))
+    assert not own.same_classes(LabelSet("own", (1, 3), ("wall", "floor"), colours))
+    assert not own.same_classes(LabelSet("own", (1, 2), ("floor", "wall"), colours))
+    assert not own.same_classes(LabelSet("own", (1, 2, 3), ("wall", "floor", "door"), np.zeros((3, 3), np.uint8)))

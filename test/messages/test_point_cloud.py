@@ -6,6 +6,7 @@ from scene_understanding.geometry import PointCloud
 from scene_understanding.messages.header import make_header
 from scene_understanding.messages.point_cloud import (
     cloud_to_point_cloud2,
+    measured,
     point_cloud2_to_cloud,
     point_cloud2_to_columns,
 )
@@ -210,3 +211,9 @@ def test_views_of_another_layout_are_encoded():
     assert_same(point_cloud2_to_cloud(cloud_to_point_cloud2(half, HEADER)), half)
     read = point_cloud2_to_cloud(cloud_to_point_cloud2(cloud, HEADER))
     assert_same(point_cloud2_to_cloud(cloud_to_point_cloud2(read, HEADER)), cloud)
+
+
+def test_points_without_a_measurement():
+    nan, inf = np.nan, np.inf
+    xyz = np.array([[(1, 2, 3), (0, 0, 0), (0, 0, 1e-3)], [(nan, 0, 0), (0, -inf, 0), (-1, 0, 0)]], np.float32)
+    np.testing.assert_array_equal(measured(xyz), [[True, False, True], [False, False, True]])

@@ -1,4 +1,4 @@
-"""The contract that every network passes; a new network is a new line in NETWORKS, DEPTH_NETWORKS or POSE_NETWORKS."""
+"""The contract that every network passes; a new network is a new line in NETWORKS, DEPTH_, POSE_ or CLOUD_NETWORKS."""
 
 import numpy as np
 import onnxruntime
@@ -14,6 +14,7 @@ from scene_understanding.models.mobile_d3net import MobileD3Net
 from scene_understanding.models.mobile_fusenet import FUSIONS, MobileFuseNet
 from scene_understanding.models.monodepth import Monodepth
 from scene_understanding.models.openpose import LightweightOpenPose, OpenPose, PoseNetwork
+from scene_understanding.models.snapnet import SnapNet
 
 NETWORKS = {
     "fusenet": lambda: FuseNet(5, width=0.125),
@@ -31,6 +32,7 @@ DEPTH_NETWORKS = {
     "d3net": lambda: D3Net(growth=4, blocks=(2, 2, 2, 2), widths=(16, 8, 8, 8, 8), dropout=0.5),
     "d3net_half": lambda: D3Net(growth=4, blocks=(2, 2, 2, 2), widths=(16, 8, 8, 8), finest=2),
     "mobile_d3net": lambda: MobileD3Net(widths=(16, 8, 8, 8), dropout=0.2),
+    "mobile_d3net_aleatoric": lambda: MobileD3Net(widths=(16, 8, 8, 8), dropout=0.2, aleatoric=True),
     "mobile_d3net_whole": lambda: MobileD3Net(widths=(16, 8, 8, 8, 4), finest=1),
     "monodepth": lambda: Monodepth(0.125),
 }
@@ -41,11 +43,19 @@ POSE_NETWORKS = {
 }
 """Of colour alone; they give heat maps and fields, a cell for every 8x8 pixels that the image has or begins."""
 
+WIDTHS = (16, 12, 8, 8)
+CLOUD_NETWORKS = {
+    "snapnet": lambda: SnapNet(5, widths=WIDTHS, hidden=8, joint=True),
+    "snapnet_resnet18": lambda: SnapNet(5, encoder="resnet18", widths=WIDTHS, hidden=8, joint=True),
+    "snapnet_average": lambda: SnapNet(5, widths=WIDTHS, fusion="average"),
+}
+"""Of two pictures of three channels."""
 
-@pytest.fixture(params=[*NETWORKS, *DEPTH_NETWORKS, *POSE_NETWORKS], scope="module")
+
+@pytest.fixture(params=[*NETWORKS, *DEPTH_NETWORKS, *POSE_NETWORKS, *CLOUD_NETWORKS], scope="module")
 def network(request: pytest.FixtureRequest) -> nn.Module:
     torch.manual_seed(0)
-    return {**NETWORKS, **DEPTH_NETWORKS, **POSE_NETWORKS}[request.param]()
+    return {**NETWORKS, **DEPTH_NETWORKS, **POSE_NETWORKS, **CLOUD_NETWORKS}[request.param]()
 
 
 def of_color_alone(network: nn.Module) -> bool:
@@ -56,7 +66,8 @@ def contract(network: nn.Module, height: int, width: int) -> list[tuple[int, ...
     """Shapes of what an image gives."""
     if isinstance(network, PoseNetwork):
         return [(1, channels, -(-height // 8), -(-width // 8)) for channels in (19, 38)]
-    return [(1, 1 if of_color_alone(network) else 5, height, width)]
+    count = 3 if getattr(network, "aleatoric", False) else 1
+    return [(1, 1 if of_color_alone(network) else 5, height, width)] * count
 
 
 def inputs(height: int, width: int, batch: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -67,11 +78,18 @@ def inputs(height: int, width: int, batch: int = 1) -> tuple[torch.Tensor, torch
     )
 
 
+def given(network: nn.Module, height: int, width: int, batch: int = 1) -> dict[str, torch.Tensor]:
+    """What the network takes of the inputs; a second picture is depth three times."""
+    color, depth = inputs(height, width, batch)
+    if of_color_alone(network):
+        return {"color": color}
+    return {"color": color, "depth": depth.expand_as(color) if isinstance(network, SnapNet) else depth}
+
+
 def outputs(network: nn.Module, height: int, width: int, batch: int = 1) -> list[torch.Tensor]:
     """The scores, the depth, or heat maps and fields: what `contract` speaks of."""
-    color, depth = inputs(height, width, batch)
-    given = network(color) if of_color_alone(network) else network(color, depth)
-    return [given] if isinstance(given, torch.Tensor) else list(given[: len(contract(network, height, width))])
+    found = network(*given(network, height, width, batch).values())
+    return [found] if isinstance(found, torch.Tensor) else list(found[: len(contract(network, height, width))])
 
 
 @pytest.mark.parametrize("size", [(64, 96), (75, 101), (33, 47)])
@@ -121,12 +139,11 @@ def test_saved_and_loaded_gives_the_same(network: nn.Module, tmp_path) -> None:
 @pytest.mark.parametrize("size", [(64, 96), (75, 101)])
 def test_onnx_runtime_agrees(network: nn.Module, size: tuple[int, int], tmp_path) -> None:
     network.eval()
-    color, depth = inputs(*size)
-    given = {"color": color} if of_color_alone(network) else {"color": color, "depth": depth}
+    named = given(network, *size)
     path = tmp_path / "network.onnx"
-    torch.onnx.export(network, tuple(given.values()), str(path), input_names=list(given), dynamo=False)
+    torch.onnx.export(network, tuple(named.values()), str(path), input_names=list(named), dynamo=False)
     session = onnxruntime.InferenceSession(path)
-    found = session.run(None, {i.name: given[i.name].numpy() for i in session.get_inputs()})
+    found = session.run(None, {i.name: named[i.name].numpy() for i in session.get_inputs()})
     with torch.no_grad():
         expected = outputs(network, *size)
     for values, truth in zip(found, expected, strict=False):
