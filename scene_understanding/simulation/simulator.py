@@ -14,6 +14,7 @@ from scene_understanding.geometry.pose import interpolate
 from scene_understanding.simulation.building import generate_building
 from scene_understanding.simulation.crowd import Crowd
 from scene_understanding.simulation.lidar import Lidar, LidarScan
+from scene_understanding.simulation.mesh import rotation_about
 from scene_understanding.simulation.odometry import OdometryNoise, WheelOdometry
 from scene_understanding.simulation.render import Frame, Renderer
 from scene_understanding.simulation.robot import Command, Robot, RobotLimits
@@ -102,6 +103,11 @@ def on_own_body(
     return inside & (frame.instance[at] == ids[:, None]), frame.depth[at]
 
 
+def camera_mount(pitch: float = 0.0) -> Pose:
+    """`base_from_camera` of a camera 0.9 m high that looks ahead, and down by `pitch` radians."""
+    return Pose.from_rotation_translation(rotation_about("y", pitch) @ OPTICAL_FROM_BODY.T, (0.12, 0, 0.9))
+
+
 class EmbeddedSimulator:
     """A procedural building with a robot in it, all from a seed.
 
@@ -128,8 +134,7 @@ class EmbeddedSimulator:
         self.world = generate_building(seed) if world is None else world
         self._seed = seed
         self.camera = camera or PinholeCamera.from_fov(320, 240, np.deg2rad(65))
-        mount = Pose.from_rotation_translation(OPTICAL_FROM_BODY.T, (0.12, 0, 0.9))
-        self.base_from_camera = mount if base_from_camera is None else base_from_camera
+        self.base_from_camera = camera_mount() if base_from_camera is None else base_from_camera
         self.base_from_lidar = Pose.from_rotation_translation(np.eye(3), (0, 0, 0.45))
         self._noise = noise or RgbdNoise(seed)
         self._odometry_noise, self._limits = odometry or OdometryNoise(), limits or RobotLimits()
