@@ -3,12 +3,13 @@
 #   PIP_ARGS=...          more arguments for pip, as: --extra-index-url https://download.pytorch.org/whl/cpu
 #   ARGS=...              more arguments for demo, test, bench or ablation
 #   DATA=...              ablation, train: the folder of NYUv2
-#   DFD=... KITTI=... LSP=... train: the folders of onera_dfd, kitti_stereo and lsp; without them their networks are left out
+#   DFD=... KITTI=... LSP=... OAKLAND=... train: the folders of onera_dfd, kitti_stereo, lsp and oakland3d; without them their
+#                         networks are left out
 #   MOBILENET_V1=...      train: ImageNet weights of MobileNetV1, for keypoints
 #   START=... PROCESSES=N train: ImageNet weights; so many GPUs (docs/training.md)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format bench ablation train needs-data train-depth train-defocus train-stereo train-keypoints clean
+.PHONY: help setup demo test test-slow lint format bench ablation train needs-data train-depth train-defocus train-stereo train-keypoints train-clouds clean
 
 BIN := .venv/bin
 export PYTHON PIP_ARGS
@@ -49,7 +50,7 @@ START ?= weights/mobilenet_v2.safetensors
 CLI := $(if $(PROCESSES),$(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m scene_understanding.cli,$(BIN)/scene-understanding)
 EXPORT := $(BIN)/scene-understanding export --force
 
-train: needs-data setup $(if $(DATA),train-depth) $(if $(DFD),train-defocus) $(if $(KITTI),train-stereo) $(if $(LSP),train-keypoints)
+train: needs-data setup $(if $(DATA),train-depth) $(if $(DFD),train-defocus) $(if $(KITTI),train-stereo) $(if $(LSP),train-keypoints) $(if $(OAKLAND),train-clouds)
 	$(CLI) train segmentation --config fusenet_embedded13 --start $(START)
 	$(CLI) train segmentation --config fusenet_embedded13_tour
 	$(CLI) train segmentation --config fusenet_nyu13 --data nyuv2:$(DATA) --start $(START)
@@ -92,6 +93,16 @@ train-keypoints: setup
 	$(EXPORT) runs/openpose_more openpose --int16
 	$(KEYPOINTS) --config openpose_lsp --start $(MOBILENET_V1)
 	$(KEYPOINTS) --config openpose_lsp --start '' --init runs/openpose_embedded/best.pt --out runs/openpose_lsp_pretrained
+
+train-clouds: setup
+	$(if $(OAKLAND),,$(error make train-clouds needs OAKLAND=folder of oakland3d))
+	$(CLI) train clouds --config snapnet_oakland5 --data oakland3d:$(OAKLAND) --start $(START)
+	$(CLI) train clouds --config snapnet_oakland5_more --data oakland3d:$(OAKLAND)
+	$(CLI) train clouds --config snapnet_rubble4 --start $(START)
+	$(CLI) train clouds --config snapnet_embedded13 --start $(START)
+	$(EXPORT) runs/snapnet_oakland5_more snapnet_oakland5 --int16
+	$(EXPORT) runs/snapnet_rubble4 snapnet_rubble4 --int16
+	$(EXPORT) runs/snapnet_embedded13 snapnet_embedded13 --int16
 
 clean:
 	rm -rf .venv build install log dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

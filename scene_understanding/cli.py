@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from scene_understanding.commands.learning import export, train_app
+from scene_understanding.commands.map_options import map_app
 from scene_understanding.commands.options import Force, Json
 from scene_understanding.commands.output import CommandError, results
 from scene_understanding.hosts.names import RosArguments
@@ -40,6 +41,7 @@ app = typer.Typer(
 models_app = typer.Typer(help="The networks that are shipped, or your own in a folder.", rich_markup_mode=None)
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
+app.add_typer(map_app, name="map")
 app.command()(export)
 data_app = typer.Typer(help="Datasets: what is in one, how it looks, making it quick to read.", rich_markup_mode=None)
 app.add_typer(data_app, name="data")
@@ -71,29 +73,20 @@ class Provider(str, Enum):
     tensorrt = "tensorrt"
 
 
-class Processes(str, Enum):
-    """How `demo` runs its nodes."""
-
-    one = "one"
-    two = "two"
-    both = "both"
-
-
 @app.command()
 def demo(
     seed: Annotated[int, typer.Option(help="of the building; the shipped network has not seen it")] = 5,
-    seconds: Annotated[float, typer.Option(help="of driving, in each of the two ways")] = 45.0,
-    out: Annotated[Path, typer.Option(help="folder for run.mcap and the overlay images")] = Path("out/demo"),
-    host: Annotated[Processes, typer.Option(help="processes: two over DDS, one, or first two and then one")] = (
-        Processes.both
+    seconds: Annotated[float, typer.Option(help="of simulated time, at most")] = 180.0,
+    out: Annotated[Path, typer.Option(help="folder for map.png, map.npz, map.ply, overlay.png and run.mcap")] = (
+        Path("out/demo")
     ),
     as_json: Json = False,
 ) -> None:
-    """Drives a robot through a building that no network has seen, labels what it sees, and scores the labels."""
+    """Lets a robot explore a building that no network has seen, makes a map of it, and scores the map."""
     from scene_understanding.commands import demo as module
 
     with results(as_json) as emit:
-        report = module.run(seed=seed, seconds=seconds, out=out, host=host.value)
+        report = module.run(seed=seed, seconds=seconds, out=out)
         emit(report, module.text(report))
 
 
@@ -267,6 +260,30 @@ def evaluate(
         emit(report, module.text(report))
 
 
+@app.command()
+def label(
+    cloud: Annotated[Path, typer.Argument(metavar="CLOUD", help=".ply, .pcd, .las, .npz, or .bin of KITTI; z up")],
+    out: Annotated[Path, typer.Option(metavar="OUT", help=".ply, .pcd (in class colours), .las or .npz")],
+    model: Annotated[str, typer.Option(help="name of a shipped network for clouds, or a folder")] = "snapnet_oakland5",
+    views: Annotated[
+        int | None, typer.Option(min=1, help="snapshots for every 100 000 voxels (default: as the model says)")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=0, help="of the CPU; 0: all cores")] = 0,
+    provider: Annotated[Provider, typer.Option(help="of ONNX Runtime")] = Provider.auto,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Gives every point of a cloud a class and a confidence: SnapNet, which judges snapshots of the cloud.
+
+    Example: scene-understanding label street.las --out street.ply
+    """
+    from scene_understanding.commands import label as module
+
+    with results(as_json) as emit:
+        report = module.label(module.Labelling(cloud, model, out, views, provider.value, threads, force))
+        emit(report, module.text(report))
+
+
 @models_app.command("list")
 def models_list(as_json: Json = False) -> None:
     """Lists the shipped networks."""
@@ -369,6 +386,28 @@ def data_prepare(
     with results(as_json) as emit:
         report = module.prepare(data, out, split or (), label_set, size)
         emit(report, module.prepare_text(report))
+
+
+@app.command()
+def demolition(
+    source: Annotated[str, typer.Argument(metavar="CLOUD", help="file (.ply .pcd .las .npz .bin), or rubble:SEEDS")],
+    model: Annotated[str, typer.Option(help="network for clouds: name, or folder")] = "snapnet_rubble4",
+    out: Annotated[Path | None, typer.Option(metavar="OUT.png", help="the map as picture")] = None,
+    cell: Annotated[float, typer.Option(help="side of the map's cells, metres")] = 1.0,
+    threads: Annotated[int, typer.Option(min=0, help="of the CPU; 0: all cores")] = 0,
+    provider: Annotated[Provider, typer.Option(help="of ONNX Runtime")] = Provider.auto,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Maps where a block stands and where it is debris, from a cloud of it; scores the map where there is truth.
+
+    Example: scene-understanding demolition rubble:2050-2052 --out demolition.png
+    """
+    from scene_understanding.commands import demolition as module
+
+    with results(as_json) as emit:
+        report = module.run(module.Wish(source, model, out, cell, provider.value, threads, force))
+        emit(report, module.text(report))
 
 
 @app.command()

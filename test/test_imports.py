@@ -22,7 +22,7 @@ ARROWS: dict[str, set[str]] = {
     "perception": {"geometry", "inference", "labels"},
     "mapping": {"geometry", "labels"},
     "messages": {"geometry", "labels"},
-    "simulation": {"geometry", "labels", "mapping.grid"},
+    "simulation": {"geometry", "labels", "mapping.grid", "mapping.path_follower"},
     "nodes": BELOW_NODES
     | {"simulation", "evaluation.depth_metrics", "evaluation.keypoint_metrics", "evaluation.segmentation_metrics"},
     "hosts": {"nodes.node", "nodes.parameters", "messages", "geometry"},

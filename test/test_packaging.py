@@ -10,18 +10,22 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 import zipfile
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import yaml
 
 from scene_understanding.commands.catalogue import NODES, node_type, parameter_file
-from scene_understanding.nodes.parameters import from_mapping, values_from_yaml
+from scene_understanding.nodes.node import ConfigurationError
+from scene_understanding.nodes.parameters import describe, from_mapping, values_from_yaml
 
 tomllib = pytest.importorskip("tomllib", reason="tomllib comes with Python 3.11")
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+COMPOSITION = ROOT / "config" / "exploration.yaml"
 DATA_PACKAGES = {f"scene_understanding.{name}" for name in ("config", "launch", "msg_definitions")}
 
 
@@ -50,6 +54,15 @@ def test_versions_and_licences_agree() -> None:
 def test_cmake_generates_every_interface() -> None:
     text = (ROOT / "CMakeLists.txt").read_text()
     assert set(re.findall(r'"(msg/\w+\.msg)"', text)) == {f"msg/{path.name}" for path in ROOT.glob("msg/*.msg")}
+
+
+def test_cmake_installs_every_node() -> None:
+    """`ros2 run` finds what `scene-understanding run` knows."""
+    text = (ROOT / "CMakeLists.txt").read_text()
+    installed = {
+        name: f"scene_understanding.nodes.{name}:{c}" for name, c in re.findall(r"install_node\((\w+) (\w+)\)", text)
+    }
+    assert installed == NODES
 
 
 def test_message_packages_are_dependencies() -> None:
@@ -81,7 +94,7 @@ def test_imported_distributions_are_declared() -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("config/*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(set(ROOT.glob("config/*.yaml")) - {COMPOSITION}), ids=lambda path: path.name)
 def test_parameter_files_hold_the_defaults(path: Path) -> None:
     """They are made by `scene-understanding params NODE --yaml`; make them again when this fails."""
     assert path.stem in NODES
@@ -92,6 +105,17 @@ def test_parameter_files_hold_the_defaults(path: Path) -> None:
     assert values_from_yaml(path, "/another") == {}
 
 
+def test_parameters_of_the_composition_differ_from_the_defaults() -> None:
+    """The file of several nodes: `exploration` with all that it has, of the others only what is different here."""
+    assert COMPOSITION.read_text().startswith(parameter_file("exploration"))
+    nodes = {key.rpartition("/")[2] for key in yaml.safe_load(COMPOSITION.read_text())}
+    assert {"exploration"} < nodes <= set(NODES)
+    for name in nodes - {"exploration"}:
+        values, defaults = values_from_yaml(COMPOSITION, f"/robot1/{name}"), asdict(node_type(name).parameters_type())
+        parameters = asdict(from_mapping(node_type(name).parameters_type, values))
+        assert values and all(parameters[key] != defaults[key] for key in values)
+
+
 @pytest.mark.parametrize("path", sorted(ROOT.glob("launch/*.launch.py")), ids=lambda path: path.name)
 def test_launch_files_name_what_exists(path: Path) -> None:
     constants = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
@@ -99,6 +123,31 @@ def test_launch_files_name_what_exists(path: Path) -> None:
     assert node in NODES
     assert f"{node}.yaml" in constants
     assert (ROOT / "config" / f"{node}.yaml").is_file()
+
+
+def topics(name: str) -> set[str]:
+    """Of a node, with each of its parameters at each of its choices."""
+    kind, found = node_type(name), set()
+    values: list[dict[str, object]] = [{}]
+    for p in describe(kind.parameters_type).values():
+        values += [{p.name: choice} for choice in (p.choices or ((True, False) if p.type is bool else ()))]
+    for value in values:
+        with suppress(ConfigurationError):  # a choice that does not go with the other defaults
+            node = kind(from_mapping(kind.parameters_type, value))
+            found |= {i.topic for entry in node.inputs for i in getattr(entry, "inputs", (entry,))}
+            found |= {output.topic for output in node.outputs}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("launch/*.launch.py")), ids=lambda path: path.name)
+def test_launch_files_remap_topics_of_their_nodes(path: Path) -> None:
+    tree = list(ast.walk(ast.parse(path.read_text())))
+    pairs = [node.elts for node in tree if isinstance(node, ast.Tuple) and len(node.elts) == 2]
+    remapped = {first.value for first, _ in pairs if isinstance(first, ast.Constant)}
+    started = [node.args[0] for node in tree if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "node"]
+    names = [ast.literal_eval(name) for name in started] or [path.name.removesuffix(".launch.py")]
+    assert remapped
+    assert {re.sub("/compressed(Depth)?$", "", topic) for topic in remapped} <= set.union(*map(topics, names))
 
 
 def test_views_show_topics_of_ours() -> None:
@@ -111,7 +160,7 @@ def test_views_show_topics_of_ours() -> None:
     published = {
         f"/{name}{output.topic[1:]}" if output.topic.startswith("~") else f"/{output.topic.lstrip('/')}"
         for name in NODES
-        for output in node_type(name).outputs
+        for output in node_type(name)().outputs
     }
     assert "/segmentation/points" in shown
     assert shown <= published
@@ -142,10 +191,13 @@ def test_wheel_holds_what_a_robot_needs(tmp_path: Path) -> None:
         archive.extractall(tmp_path / "site")
     wanted = [
         "config/depth.yaml",
+        "config/exploration.yaml",
         "config/keypoints.yaml",
         "config/segmentation.yaml",
+        "config/semantic_map.yaml",
         "config/training/fusenet_folder.yaml",
         "launch/depth.launch.py",
+        "launch/exploration.launch.py",
         "launch/keypoints.launch.py",
         "launch/segmentation.launch.py",
         "msg_definitions/People.msg",

@@ -15,10 +15,13 @@ from scene_understanding.nodes.parameters import ParameterDescription, describe
 NODES = {
     "depth": "scene_understanding.nodes.depth:DepthNode",
     "depth_score": "scene_understanding.nodes.depth_score:DepthScoreNode",
+    "exploration": "scene_understanding.nodes.exploration:ExplorationNode",
     "keypoints": "scene_understanding.nodes.keypoints:KeypointsNode",
     "keypoints_score": "scene_understanding.nodes.keypoints_score:KeypointsScoreNode",
+    "lidar_segmentation": "scene_understanding.nodes.lidar_segmentation:LidarSegmentationNode",
     "segmentation": "scene_understanding.nodes.segmentation:SegmentationNode",
     "segmentation_score": "scene_understanding.nodes.segmentation_score:SegmentationScoreNode",
+    "semantic_map": "scene_understanding.nodes.semantic_map:SemanticMapNode",
     "simulator": "scene_understanding.nodes.simulator:SimulatorNode",
 }
 

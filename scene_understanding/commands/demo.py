@@ -1,89 +1,130 @@
-"""`scene-understanding demo`: a robot drives through a building of the embedded world and labels what it sees.
+"""`scene-understanding demo`: a robot explores a building of the embedded world that no network has seen.
 
-First as on a robot, simulator and segmentation in two processes that talk DDS; then in one process, recorded to
-`run.mcap`. Both are scored against the ground truth of a building that no training has seen.
+All nodes run in one process, one after the other in simulated time: the same seed gives the same drive. What comes out
+is scored against the truth: how much of the floor the map knows, its classes, collisions, what people left in it.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
+from scene_understanding.commands.demo_pictures import Strip, draw_map
 from scene_understanding.commands.live import check_seconds
-from scene_understanding.commands.output import table
+from scene_understanding.commands.output import CommandError, table
+from scene_understanding.datasets.cloud_files import write_cloud
 from scene_understanding.datasets.open import parse_seeds
-from scene_understanding.hosts.bus import Bus, Delivery
-from scene_understanding.hosts.dds_host import DdsHost
-from scene_understanding.hosts.dds_settings import settings_from_environment
+from scene_understanding.evaluation.map_metrics import Surface, floor_coverage, left_by_people, voxel_scores
+from scene_understanding.hosts.bus import Bus
+from scene_understanding.hosts.inline import run_back_to_back
 from scene_understanding.hosts.names import RosArguments
 from scene_understanding.hosts.recorder import Recorder
 from scene_understanding.hosts.runner import NodeRunner
 from scene_understanding.inference.store import find
-from scene_understanding.labels import load_label_set
-from scene_understanding.messages.image import image_to_array
-from scene_understanding.nodes.node import SENSOR
-from scene_understanding.nodes.segmentation import DEFAULT_MODEL, IMAGE, SegmentationNode
+from scene_understanding.labels import mapping
+from scene_understanding.mapping.layers import UNSURE, GridLayers
+from scene_understanding.mapping.map_file import save_map
+from scene_understanding.mapping.voxel_map import SemanticMap
+from scene_understanding.nodes.exploration import ExplorationNode
+from scene_understanding.nodes.keypoints import KeypointsNode
+from scene_understanding.nodes.lidar_segmentation import LidarSegmentationNode
+from scene_understanding.nodes.node import Node
+from scene_understanding.nodes.segmentation import DEFAULT_MODEL, SegmentationNode
 from scene_understanding.nodes.segmentation_score import SegmentationScoreNode
+from scene_understanding.nodes.semantic_map import SemanticMapNode
 from scene_understanding.nodes.simulator import SimulatorNode
+from scene_understanding.simulation.robot import RobotLimits
 
-SEED = 5
-DRIVE = ("rate:=5.0", "speed:=2.5")
-"""Of the simulator: twelve pictures a second, and a drive long enough to come through most rooms."""
-SIMULATED_TIME = RosArguments.of(parameters=("use_sim_time:=true",))
-CLOUD, CLOUD_PERIOD = "sensor_msgs/msg/PointCloud2", 2.0
-"""Clouds would make up most of the recording; of each topic one in so many simulated seconds is kept."""
-NOT_RECORDED = ("/ground_truth/depth",)
-PRIVATE = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_LOCALHOST_ONLY": "0", "ROS_STATIC_PEERS": ""}
-TAG = "<CycloneDDS><Domain><Discovery><Tag>scene_understanding_demo_{}</Tag></Discovery></Domain></CycloneDDS>"
-"""Keeps the demo's DDS to itself: a robot nearby must not hear its /tf and /clock, nor it the robot's /cmd_vel."""
-STRIP = 6
-"""Pictures in the strip."""
-START_UP = 30.0
-"""Seconds that the other process has to begin."""
+if TYPE_CHECKING:
+    from scene_understanding.simulation.simulator import EmbeddedSimulator
+
+SEED, SECONDS = 5, 180.0
+RATE = 5.0
+"""Pictures a simulated second."""
+SIMULATED_TIME = "use_sim_time:=true"
+ROBOT = (f"rate:={RATE}", "camera_pitch:=0.2", "wander:=false")
+"""Of the simulator: the camera looks down a little, else it would not see the floor within two metres."""
+SIGHT = ("nearest:=0.8", "farthest:=4.0", "field_of_view:=6.2832")
+"""Of the exploration: the LiDAR sees the floor all around, from that distance on."""
+RECORDED: dict[str, float] = {
+    "/clock": 0.0, "/tf": 0.0, "/tf_static": 0.0, "/odom": 0.0, "/cmd_vel": 0.0, "/rgb/camera_info": 2.0,
+    "/rgb/image_rect_color": 2.0, "/segmentation/mask": 2.0, "/segmentation/overlay": 2.0, "/ground_truth/mask": 2.0,
+    "/segmentation/label_info": 0.0, "/ground_truth/label_info": 0.0, "/segmentation/points": 20.0,
+    "/keypoints/people": 0.0, "/keypoints/markers": 0.0, "/ground_truth/people": 0.0, "/ground_truth/odom": 0.0,
+    "/semantic_map/points": 20.0, "/semantic_map/occupancy": 5.0, "/semantic_map/label_info": 0.0,
+    "/exploration/path": 0.0, "/exploration/frontiers": 2.0, "/exploration/done": 0.0,
+}  # fmt: skip
+"""Topics in run.mcap, of each one message in so many simulated seconds, 0: all; images and clouds are what is large."""
+FIGURES = ("coverage", "collisions", "map_miou", "people_in_map", "miou", "done_after")
 
 
-PICTURED = ("/rgb/image_rect_color", "/segmentation/overlay", "/ground_truth/mask")
-SPEED = ("masks", "fps", "latency_p50_ms", "latency_p95_ms", "drops", "miou")
+@dataclass
+class Journey:
+    """What was true while the robot drove.
+
+    Attributes:
+        robot: (T, 2) places, metres; people: of everybody in the building, (T, P, 2).
+        done_after: simulated seconds after which nothing was left to explore, or None.
+    """
+
+    robot: list[NDArray[np.float64]] = field(default_factory=list)
+    people: list[NDArray[np.float64]] = field(default_factory=list)
+    done_after: float | None = None
 
 
-def run(seed: int = SEED, seconds: float = 45.0, out: str | Path = "out/demo", host: str = "both") -> dict[str, Any]:
+def run(seed: int = SEED, seconds: float = SECONDS, out: str | Path = "out/demo") -> dict[str, Any]:
     """Runs the demo.
 
     Args:
         seed: of the building; trainings use 900 to 1179.
-        seconds: of driving, in each of the two ways.
-        out: folder for run.mcap, overlay.mp4 and overlay.png; made if need be, earlier results replaced.
-        host: `two` processes over DDS, `one` process, or `both`.
+        seconds: of simulated time, at most.
+        out: folder for map.png, map.npz, map.ply, overlay.png and run.mcap; made if need be, earlier results replaced.
 
     Returns:
-        `miou`, `iou` (by class), `oa`, `ma`, `masks`, `fps`, `latency_p50_ms`, `latency_p95_ms`, `drops`, `out` of the
-        last way that ran, and all of it for each way under `two_processes` and `one_process`.
+        `coverage` of the floor that the robot can reach, `collisions`, `map_miou` and `map_iou` by class of the voxels,
+        `people_in_map` (voxels), `done_after`; `miou` and `iou` of the images; `nodes` with their latencies.
     """
     check_seconds(seconds)
     if seed in seen_by_network():
         _say(f"note: the network was trained or chosen on building {seed}; the score is not that of an unseen one")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    result: dict[str, Any] = {"seed": seed, "seconds": seconds, "out": str(folder)}
-    if host in ("two", "both"):
-        _say(f"two processes over DDS, building {seed}, {seconds:g} s ...")
-        result["two_processes"] = two_processes(seed, seconds)
-    if host in ("one", "both"):
-        _say(f"one process, building {seed}, {seconds:g} s ...")
-        result["one_process"] = one_process(seed, seconds, folder)
-    return {**(result.get("one_process") or result["two_processes"]), **result}
+    bus = Bus()
+    simulator = NodeRunner.create(SimulatorNode, bus, _arguments(f"seed:={seed}", *ROBOT), inline=True)
+    parameters: dict[type[Node], Sequence[str]] = {
+        SegmentationNode: (), KeypointsNode: (), LidarSegmentationNode: (), SegmentationScoreNode: (),
+        SemanticMapNode: (), ExplorationNode: SIGHT,
+    }  # fmt: skip
+    others = [NodeRunner.create(t, bus, _arguments(SIMULATED_TIME, *p), inline=True) for t, p in parameters.items()]
+    with Recorder(bus, folder / "run.mcap", simulator.clock, overwrite=True) as recorder:
+        strip = Strip(bus, seconds)
+        for runner in (*others, simulator):
+            runner.start()
+            record(recorder, runner)
+        try:
+            journey = explore(simulator, others, seconds)
+            report = judge(simulator.node, others, journey, folder)
+        finally:
+            for runner in (*others, simulator):
+                runner.close()
+    strip.write(folder / "overlay.png")
+    head = {"seed": seed, "seconds": seconds, "out": str(folder)}
+    return {**head, **report, "recorded": sum(recorder.recorded.values()), "bag": str(recorder.path)}
+
+
+def _arguments(*parameters: str) -> RosArguments:
+    return RosArguments.of(parameters=parameters)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def seen_by_network() -> set[int]:
@@ -94,134 +135,92 @@ def seen_by_network() -> set[int]:
     return {seed for part in ("train", "val") for seed in parse_seeds(config[part])}
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def record(recorder: Recorder, runner: NodeRunner) -> None:
+    """What of `RECORDED` the node publishes."""
+    for topic, msgtype, qos in runner.published:
+        if topic in RECORDED:
+            recorder.add(topic, msgtype, qos, period=RECORDED[topic])
 
 
-def two_processes(seed: int, seconds: float) -> dict[str, Any]:
-    """Simulator in a child process, segmentation here, DDS between them; on this machine only, as long as it takes."""
-    environment = {**os.environ, **PRIVATE, "CYCLONEDDS_URI": TAG.format(os.getpid())}
-    with simulator_process(seed, environment) as child, DdsHost(settings_from_environment(environment)) as host:
-        segmentation = host.add(SegmentationNode, SIMULATED_TIME)
-        score = host.add(SegmentationScoreNode, SIMULATED_TIME)
-        node = score.node
-        assert isinstance(node, SegmentationScoreNode)
-        deadline = time.monotonic() + START_UP
-        while node.masks == 0:
-            if child.poll() is not None:
-                raise RuntimeError(f"the simulator process ended with exit code {child.returncode}")
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"no labelled image within {START_UP:g} s; `scene-understanding doctor` may say why")
-            time.sleep(0.1)
-        time.sleep(seconds)
-        return figures(segmentation, node)
+def explore(simulator: NodeRunner, others: Sequence[NodeRunner], seconds: float) -> Journey:
+    """Lets the robot drive until it has seen everything, or so many simulated seconds are over."""
+    journey = Journey()
+    world = simulator.node.embedded  # type: ignore[attr-defined]
+    exploration = others[-1].node
+    assert isinstance(exploration, ExplorationNode)
+    for k in tqdm(range(max(1, round(seconds * RATE))), unit="image", desc="exploring", disable=None):
+        run_back_to_back(simulator, others, 1)
+        journey.robot.append(world.robot.map_from_base.translation[:2].copy())
+        journey.people.append(world.crowd.places())
+        if exploration.done:
+            journey.done_after = (k + 1) / RATE
+            break
+    return journey
 
 
-def drive(seed: int) -> tuple[str, ...]:
-    """Parameters of the simulator, as `name:=value`."""
-    return (f"seed:={seed}", *DRIVE)
+def judge(node: Any, others: Sequence[NodeRunner], journey: Journey, folder: Path) -> dict[str, Any]:
+    """The figures of the drive; draws and saves its map.
+
+    Raises:
+        CommandError: there is no map: the nodes failed.
+    """
+    score, mapping_node, exploration = (runner.node for runner in others[-3:])
+    assert isinstance(score, SegmentationScoreNode) and isinstance(mapping_node, SemanticMapNode)
+    assert isinstance(exploration, ExplorationNode)
+    if (built := mapping_node.map) is None:
+        raise CommandError("no map was made: the nodes' log says why")
+    world, layers = node.embedded.world, built.layers()
+    save_map(folder / "map.npz", built)
+    write_cloud(folder / "map.ply", built.cloud())
+    people = np.array(journey.people)
+    draw_map(folder / "map.png", layers, built.labels, np.array(journey.robot), people, exploration.frontiers)
+    images = score.summary()
+    return {
+        "coverage": coverage(node.embedded, layers),
+        "collisions": int(node.embedded.robot.collisions),
+        **map_scores(world, built, people.reshape(-1, 2)),
+        "done_after": journey.done_after,
+        "driven": float(np.linalg.norm(np.diff(journey.robot, axis=0), axis=1).sum()),
+        "miou": images["miou"],
+        "iou": images["iou"],
+        "nodes": {runner.names.fully_qualified: runner.statistics() for runner in others},
+    }
 
 
-@contextmanager
-def simulator_process(seed: int, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """The simulator node in a process of its own, ended at the end of the block."""
-    words = [word for value in drive(seed) for word in ("-p", value)]
-    command = [sys.executable, "-m", "scene_understanding.cli", "run", "simulator", "--ros-args", *words]
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=dict(environment))
-    try:
-        yield child
-    finally:
-        child.terminate()
-        try:
-            child.wait(10)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+def coverage(simulator: EmbeddedSimulator, layers: GridLayers) -> float:
+    """Share of the floor that the robot can reach that the map knows as floor."""
+    grid, radius = simulator.world.grid, RobotLimits().radius
+    reachable = grid.reachable(simulator.world.start.translation[:2], radius)
+    known = (layers.occupancy >= 0) & (layers.occupancy <= UNSURE)
+    return floor_coverage(known, layers.origin, layers.resolution, grid.centers(np.argwhere(reachable)))
 
 
-def one_process(seed: int, seconds: float, folder: Path) -> dict[str, Any]:
-    """All nodes on one bus; outputs recorded to run.mcap, overlays to a video and a strip of pictures."""
-    bus = Bus()
-    with NodeRunner.create(SimulatorNode, bus, RosArguments.of(parameters=drive(seed))) as simulator:
-        segmentation = NodeRunner.create(SegmentationNode, bus, SIMULATED_TIME)
-        score = NodeRunner.create(SegmentationScoreNode, bus, SIMULATED_TIME)
-        with segmentation, score, Recorder(bus, folder / "run.mcap", simulator.clock, overwrite=True) as recorder:
-            pictures = Pictures(folder)
-            for row, topic in zip(pictures.ROWS, PICTURED, strict=True):
-                bus.subscribe(topic, IMAGE, SENSOR, "", partial(pictures.add, row))
-            for runner in (segmentation, score, simulator):
-                runner.configure()
-            for topic, msgtype, qos in simulator.published + segmentation.published:
-                if topic not in NOT_RECORDED:
-                    recorder.add(topic, msgtype, qos, period=CLOUD_PERIOD if msgtype == CLOUD else 0.0)
-            for runner in (segmentation, score, simulator):
-                runner.activate()
-            time.sleep(seconds)
-            simulator.deactivate()
-            time.sleep(0.5)
-            result = figures(segmentation, score.node)
-        pictures.close()
-    return {**result, "recorded": sum(recorder.recorded.values()), "bag": str(recorder.path)}
-
-
-def figures(segmentation: NodeRunner, score: Any) -> dict[str, Any]:
-    statistics = segmentation.statistics()
-    chosen = ("fps", "latency_p50_ms", "latency_p95_ms", "drops", "stages", "refused", "failed")
-    return {**score.summary(), **{name: statistics[name] for name in chosen}, "model": statistics["reported"]}
+def map_scores(world: Any, built: SemanticMap, people: NDArray[np.float64]) -> dict[str, Any]:
+    """Of the voxels: classes against the nearest surface, and how many are of people, who were at `people` (M, 2)."""
+    label = mapping("nyu40", built.labels.name)[world.label]
+    surface = Surface.of_mesh(world.shape.vertices, world.shape.triangles, label)
+    cloud, voxel = built.cloud(), built.parameters.voxel
+    assert cloud.label is not None
+    scores = voxel_scores(cloud.xyz, cloud.label, voxel, surface, built.labels)
+    return {
+        "map_miou": scores["miou"],
+        "map_iou": scores["iou"],
+        "people_in_map": int(left_by_people(cloud.xyz, voxel, surface, people).sum()),
+        "voxels": scores["voxels"],
+        "off_surface": scores["off_surface"],
+    }
 
 
 def text(report: dict[str, Any]) -> str:
-    """For people: speed of each way, then accuracy by class."""
-    speed = table(
-        ("way", "images", "fps", "p50 ms", "p95 ms", "drops", "mIoU"),
-        [
-            (way.replace("_", " "), *(report[way][key] for key in SPEED))
-            for way in ("two_processes", "one_process")
-            if way in report
-        ],
+    """For people: what was explored and how well, the classes, the nodes."""
+    figures = table(("figure", "value"), [(name, report[name]) for name in FIGURES])
+    classes = table(
+        ("class", "IoU of the map", "IoU of the images"),
+        [(name, iou, report["iou"].get(name)) for name, iou in report["map_iou"].items()],
     )
-    classes = table(("class", "IoU"), [*report["iou"].items(), ("mean", report["miou"])])
-    return f"{speed}\n\n{classes}\n\nresults in {report['out']}"
-
-
-class Pictures:
-    """Overlays as `overlay.mp4` (10 pictures a second); image, overlay and ground truth one above the other, at six
-    moments of the drive, as `overlay.png`.
-    """
-
-    ROWS = ("color", "overlay", "truth")
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._palette = load_label_set("nyu13")
-        self._video: cv2.VideoWriter | None = None
-        self._columns: dict[int, dict[str, NDArray[np.uint8]]] = defaultdict(dict)
-
-    def add(self, row: str, delivery: Delivery) -> None:
-        """Takes a message of the row; of columns one a second is kept."""
-        stamp_ns = delivery.stamp_ns
-        second, rest = divmod(stamp_ns or 0, 10**9)
-        if rest and row != "overlay":
-            return
-        picture = image_to_array(delivery.message())
-        if row == "truth":
-            picture = self._palette.colorize(picture)
-        picture = np.ascontiguousarray(picture[..., ::-1])
-        if row == "overlay":
-            self._write(picture)
-        if not rest:
-            self._columns[second][row] = picture
-
-    def _write(self, picture: NDArray[np.uint8]) -> None:
-        if self._video is None:
-            size = picture.shape[1], picture.shape[0]
-            self._video = cv2.VideoWriter(str(self.folder / "overlay.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, size)
-        self._video.write(picture)
-
-    def close(self) -> None:
-        if self._video is not None:
-            self._video.release()
-        columns = [np.vstack([c[row] for row in self.ROWS]) for c in self._columns.values() if len(c) == len(self.ROWS)]
-        if columns:
-            chosen = [columns[i] for i in np.linspace(0, len(columns) - 1, STRIP).round().astype(int)]
-            cv2.imwrite(str(self.folder / "overlay.png"), np.hstack(chosen))
+    columns = ("sets", "latency_p50_ms", "latency_p95_ms", "refused", "failed")
+    nodes = table(
+        ("node", "sets", "p50 ms", "p95 ms", "refused", "failed"),
+        [(name, *(figures[column] for column in columns)) for name, figures in report["nodes"].items()],
+    )
+    return f"{figures}\n\n{classes}\n\n{nodes}\n\nresults in {report['out']}"

@@ -73,6 +73,15 @@ class OccupancyGrid:
             cv2.circle(blocked, (column, row), int(np.ceil(radius / self.resolution)), 1, -1)
         return OccupancyGrid(self.origin, self.resolution, blocked > 0)
 
+    def with_points(self, points: ArrayLike) -> OccupancyGrid:
+        """The grid with the cells of points (M, 2) occupied as well, those beyond its edges left out."""
+        xy = np.reshape(np.asarray(points, np.float64), (-1, 2))
+        end = self.origin + np.array(self.occupied.shape[::-1]) * self.resolution
+        row, column = self.cells(xy[((xy >= self.origin) & (xy < end)).all(1)]).T
+        occupied = self.occupied.copy()
+        occupied[row, column] = True
+        return OccupancyGrid(self.origin, self.resolution, occupied)
+
     def line_is_clear(self, a: ArrayLike, b: ArrayLike, clearance: float) -> bool:
         """Whether the straight way from a (2,) to b (2,) keeps `clearance` metres."""
         start, end = np.asarray(a, np.float64), np.asarray(b, np.float64)
@@ -84,22 +93,19 @@ class OccupancyGrid:
 
         Ways close to obstacles cost more, so that paths run through the middle of doors.
         """
+        return self.shortest_paths(start, clearance).to(goal)
+
+    def shortest_paths(self, start: ArrayLike, clearance: float) -> ShortestPaths:
+        """All shortest paths from start (2,), costs as in `shortest_path`."""
+        xy = np.asarray(start, np.float64)
         free = self.clearance > clearance
         numbers = np.full(free.shape, -1, np.int64)
         numbers[free] = np.arange(int(free.sum()))
-        source, target = (int(numbers[tuple(self.cells(p))]) for p in (start, goal))
-        if source < 0 or target < 0:
-            return None
-        graph = self._graph(numbers, clearance)
-        _, previous = dijkstra(graph, directed=False, indices=source, return_predecessors=True)
-        chain = [target]
-        while chain[-1] != source:
-            chain.append(int(previous[chain[-1]]))
-            if chain[-1] < 0:
-                return None
-        cells = np.argwhere(free)[chain[::-1]]
-        points = np.concatenate([[np.asarray(start)], self.centers(cells)[1:-1], [np.asarray(goal)]])
-        return self._straightened(points, clearance)
+        cost, previous = np.full(int(free.sum()), np.inf), np.full(int(free.sum()), -1)
+        if (source := int(numbers[tuple(self.cells(xy))])) >= 0:
+            graph = self._graph(numbers, clearance)
+            cost, previous = dijkstra(graph, directed=False, indices=source, return_predecessors=True)
+        return ShortestPaths(self, xy, clearance, numbers, cost, previous)
 
     def _graph(self, numbers: NDArray[np.int64], clearance: float) -> csr_matrix:
         cost = 1 + 2 * np.clip(1.5 - self.clearance / max(clearance, 0.05), 0, 1)
@@ -115,8 +121,8 @@ class OccupancyGrid:
         n = int(numbers.max()) + 1
         return csr_matrix((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=(n, n))
 
-    def _straightened(self, points: Float, clearance: float) -> Float:
-        """Drop way points that a straight line of nearly the same clearance makes needless."""
+    def straightened(self, points: Float, clearance: float) -> Float:
+        """(J, 2) of (K, 2) way points those that no straight line of nearly the same clearance makes needless."""
         kept, i = [points[0]], 0
         while i < len(points) - 1:
             j = min(i + 60, len(points) - 1)
@@ -125,3 +131,46 @@ class OccupancyGrid:
             kept.append(points[j])
             i = j
         return np.array(kept)
+
+
+@dataclass(frozen=True, eq=False)
+class ShortestPaths:
+    """The shortest paths of a disc from one point to everywhere (Dijkstra 1959).
+
+    Attributes:
+        grid: what is in the way.
+        start: (2,) float64, metres.
+        clearance: radius of the disc, metres.
+        number: (rows, columns) int64 of the cells where the disc fits, -1 elsewhere.
+        cost: (n,) float64 by number, cells; infinite where it cannot get to.
+        previous: (n,) the number of the cell before; negative where there is none.
+    """
+
+    grid: OccupancyGrid
+    start: Float
+    clearance: float
+    number: NDArray[np.int64]
+    cost: Float
+    previous: NDArray[np.integer]
+
+    @cached_property
+    def length(self) -> Float:
+        """(rows, columns) float64, metres: of the path to every cell, longer where it is narrow; infinite without one.
+
+        An edge adds the cost of both its ends, so that a cell of open ground counts two.
+        """
+        length = np.full(self.number.shape, np.inf)
+        length[self.number >= 0] = self.cost * (self.grid.resolution / 2)
+        return length
+
+    def to(self, goal: ArrayLike) -> Float | None:
+        """(K, 2) way points from the start to goal (2,), both included, or None."""
+        target = int(self.number[tuple(self.grid.cells(goal))])
+        if target < 0 or not np.isfinite(self.cost[target]):
+            return None
+        chain = [target]
+        while self.previous[chain[-1]] >= 0:
+            chain.append(int(self.previous[chain[-1]]))
+        cells = np.argwhere(self.number >= 0)[chain[::-1]]
+        points = np.concatenate([[self.start], self.grid.centers(cells)[1:-1], [np.asarray(goal, np.float64)]])
+        return self.grid.straightened(points, self.clearance)

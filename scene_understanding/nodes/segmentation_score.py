@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scene_understanding.evaluation.segmentation_metrics import confusion_matrix, summary
+from scene_understanding.evaluation.segmentation_metrics import confusion_of_ids, summary
 from scene_understanding.labels import LabelSet
 from scene_understanding.messages.image import image_to_array
 from scene_understanding.messages.label_info import label_info_to_label_set
@@ -50,9 +50,7 @@ class SegmentationScoreNode(Node):
                 )
         if truth.shape != mask.shape:
             raise InputError(f"ground truth is {truth.shape[1]}x{truth.shape[0]}, mask {mask.shape[1]}x{mask.shape[0]}")
-        column = np.full(256, len(labels), np.uint8)
-        column[list(labels.ids)] = np.arange(len(labels))
-        confusion = confusion_matrix(column[truth], column[mask], len(labels))
+        confusion = confusion_of_ids(truth, mask, labels.ids)
         if self._labels is None or self._labels.names != labels.names:
             self.confusion, self._labels = np.zeros_like(confusion), labels
         assert self.confusion is not None
@@ -76,6 +74,6 @@ def common_labels(truth: Any, mask: Any) -> LabelSet:
         InputError: they name different classes.
     """
     a, b = label_info_to_label_set(truth), label_info_to_label_set(mask)
-    if (a.ids, a.names) != (b.ids, b.names):
+    if not a.same_classes(b):
         raise InputError(f"ground truth has classes {', '.join(a.names)}; the mask has {', '.join(b.names)}")
     return a

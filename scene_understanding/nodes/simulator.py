@@ -26,7 +26,7 @@ from scene_understanding.nodes.parameters import parameter
 from scene_understanding.simulation.robot import Command, RobotLimits
 
 if TYPE_CHECKING:
-    from scene_understanding.simulation.simulator import Observation
+    from scene_understanding.simulation.simulator import EmbeddedSimulator, Observation
 
 IMAGE, ODOMETRY = "sensor_msgs/msg/Image", "nav_msgs/msg/Odometry"
 MAP, ODOM, BASE, CAMERA, LIDAR = "map", "odom", "base_link", "camera_optical_frame", "lidar"
@@ -50,6 +50,10 @@ class Parameters:
     width: int = parameter(320, "of the camera, pixels", bounds=(16, 4096))
     height: int = parameter(240, "of the camera, pixels", bounds=(16, 4096))
     horizontal_fov: float = parameter(1.0472, "of the camera, radians", bounds=(0.2, 2.5))
+    camera_pitch: float = parameter(
+        0.0, "by which the camera looks down, radians: level, it does not see the floor within two metres",
+        bounds=(-0.8, 1.2),
+    )  # fmt: skip
     label_set: str = parameter("nyu13", "of the ground truth masks", choices=("nyu13", "nyu40"))
     lidar: bool = parameter(True, "the robot has a spinning LiDAR")
     wander: bool = parameter(True, "drives from room to room by itself whenever no cmd_vel comes", runtime=True)
@@ -89,18 +93,23 @@ class SimulatorNode(Node):
     def configure(self, context: Context) -> None:
         # Here, because they load Open3D, which takes seconds that listing the nodes should not take.
         from scene_understanding.simulation.lidar import Lidar
-        from scene_understanding.simulation.simulator import EmbeddedSimulator
+        from scene_understanding.simulation.simulator import EmbeddedSimulator, camera_mount
         from scene_understanding.simulation.wander import Wander
 
         p = self.parameters
         limits = RobotLimits()
         self._simulator = EmbeddedSimulator(
-            p.seed, camera=PinholeCamera.from_fov(p.width, p.height, p.horizontal_fov), limits=limits,
-            lidar=Lidar() if p.lidar else None,
+            p.seed, camera=PinholeCamera.from_fov(p.width, p.height, p.horizontal_fov),
+            base_from_camera=camera_mount(p.camera_pitch), limits=limits, lidar=Lidar() if p.lidar else None,
         )  # fmt: skip
         self._wander = Wander(self._simulator.world, limits, p.seed)
         self._id_of_nyu40 = mapping("nyu40", p.label_set)
         context.report(building=p.seed, rooms=len(self._simulator.world.rooms))
+
+    @property
+    def embedded(self) -> EmbeddedSimulator:
+        """The world behind the node, once it is configured."""
+        return self._simulator
 
     def process(self, messages: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
         linear, angular = twist_to_arrays(messages["cmd_vel"])

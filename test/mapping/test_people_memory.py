@@ -1,0 +1,37 @@
+import numpy as np
+
+from scene_understanding.mapping.people_memory import PeopleMemory
+
+
+def walk(memory: PeopleMemory, speed: float, seconds: float = 2.0) -> None:
+    for t in np.arange(0.0, seconds + 1e-9, 0.2):
+        memory.update(np.array([7]), np.array([[speed * t, 1.0]]), t)
+
+
+def test_who_walks_is_expected_further_on_and_soon_forgotten() -> None:
+    memory = PeopleMemory(keep=2.0)
+    walk(memory, 0.8)
+    np.testing.assert_allclose(memory.places(3.0), [[2.4, 1.0]], atol=0.05)
+    assert len(memory.places(3.9)) == 1 and len(memory.places(4.1)) == 0
+
+
+def test_who_stands_is_kept_longer() -> None:
+    memory = PeopleMemory(keep=2.0, keep_standing=20.0)
+    walk(memory, 0.0)
+    np.testing.assert_allclose(memory.places(20.0), [[0.0, 1.0]])
+    assert len(memory.places(23.0)) == 0
+
+
+def test_a_jump_is_no_speed_of_a_person() -> None:
+    memory = PeopleMemory()
+    memory.update(np.array([1]), np.array([[0.0, 0.0]]), 0.0)
+    memory.update(np.array([1]), np.array([[10.0, 0.0]]), 0.1)
+    assert memory.places(1.1)[0, 0] < 10 + 2.0
+
+
+def test_untracked_people_last_until_the_next_look_and_unplaced_ones_not_at_all() -> None:
+    memory = PeopleMemory()
+    memory.update(np.array([0, 0, 3]), np.array([[1.0, 1.0], [2.0, 2.0], [np.nan, 0.0]]), 0.0)
+    assert len(memory.places(0.1)) == 2
+    memory.update(np.zeros(0, int), np.zeros((0, 2)), 0.2)
+    assert len(memory.places(0.3)) == 0
