@@ -24,8 +24,8 @@ from scene_understanding.inference.store import shipped
 from scene_understanding.nodes.parameters import describe
 
 COMMANDS = (
-    "demo", "simulate", "run", "replay", "convert", "evaluate", "label", "demolition", "map", "train", "export", "models", "data",
-    "params", "doctor",
+    "demo", "simulate", "run", "replay", "convert", "evaluate", "label", "demolition", "map", "train", "export",
+    "models", "data", "params", "doctor",
 )  # fmt: skip
 
 

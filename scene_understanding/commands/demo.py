@@ -51,8 +51,6 @@ RATE = 5.0
 SIMULATED_TIME = "use_sim_time:=true"
 ROBOT = (f"rate:={RATE}", "camera_pitch:=0.2", "wander:=false")
 """Of the simulator: the camera looks down a little, else it would not see the floor within two metres."""
-SIGHT = ("nearest:=0.8", "farthest:=4.0", "field_of_view:=6.2832")
-"""Of the exploration: the LiDAR sees the floor all around, from that distance on."""
 RECORDED: dict[str, float] = {
     "/clock": 0.0, "/tf": 0.0, "/tf_static": 0.0, "/odom": 0.0, "/cmd_vel": 0.0, "/rgb/camera_info": 2.0,
     "/rgb/image_rect_color": 2.0, "/segmentation/mask": 2.0, "/segmentation/overlay": 2.0, "/ground_truth/mask": 2.0,
@@ -100,7 +98,7 @@ def run(seed: int = SEED, seconds: float = SECONDS, out: str | Path = "out/demo"
     simulator = NodeRunner.create(SimulatorNode, bus, _arguments(f"seed:={seed}", *ROBOT), inline=True)
     parameters: dict[type[Node], Sequence[str]] = {
         SegmentationNode: (), KeypointsNode: (), LidarSegmentationNode: (), SegmentationScoreNode: (),
-        SemanticMapNode: (), ExplorationNode: SIGHT,
+        SemanticMapNode: (), ExplorationNode: (),
     }  # fmt: skip
     others = [NodeRunner.create(t, bus, _arguments(SIMULATED_TIME, *p), inline=True) for t, p in parameters.items()]
     with Recorder(bus, folder / "run.mcap", simulator.clock, overwrite=True) as recorder:

@@ -26,7 +26,7 @@ SEEN_FROM_GOAL = 3
 """Looks that the one at a goal counts for: the robot stood there for it."""
 AROUND = 1.5
 """Metres of unknown around the map in which places may be looked at."""
-FRESH = 0.5
+FRESH = 0.7
 """Share of its worth that a cell keeps when it was looked at and is still unknown, or still unsure."""
 LOOK_MOVE, LOOK_TURN = 0.25, 0.25
 """Metres or radians after which the robot sees from another place."""
@@ -62,10 +62,10 @@ class PlannerParameters:
     unknown_margin: float = 0.15
     sight: Sight = field(default_factory=Sight)
     presumed: float = 2.2
-    discount: float = 0.15
+    discount: float = 0.1
     turn_cost: float = 0.4
-    hysteresis: float = 1.5
-    min_information: float = 0.3
+    hysteresis: float = 1.3
+    min_information: float = 0.25
     confidence_weight: float = 0.2
     unsure_weight: float = 0.2
     spacing: float = 0.5

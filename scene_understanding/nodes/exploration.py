@@ -64,13 +64,11 @@ class Parameters:
     speed: float = parameter(_E.speed, "highest, m/s", bounds=(0.05, 5.0))
     turn: float = parameter(_E.turn, "highest, rad/s", bounds=(0.1, 10.0))
     field_of_view: float = parameter(
-        6.2832, "of what sees the floor, horizontal, radians: a LiDAR sees it all around; of a camera alone its own",
-        bounds=(0.2, 6.2832),
-    )  # fmt: skip
+        1.0472, "within which what is to be explored is seen, that of the camera, radians", bounds=(0.2, 6.2832)
+    )
     nearest: float = parameter(
-        0.8, "distance from which on the floor is seen, metres: by a LiDAR, and a camera that looks down a little",
-        bounds=(0.0, 20.0),
-    )  # fmt: skip
+        1.3, "distance from which on the camera sees the floor, metres; level and 0.9 m high: 2", bounds=(0.0, 20.0)
+    )
     farthest: float = parameter(4.0, "distance up to which the floor is seen, metres", bounds=(0.5, 50.0))
     min_information: float = parameter(
         _P.min_information, "square metres to be seen below which a place is not worth going to", bounds=(0.01, 100.0)

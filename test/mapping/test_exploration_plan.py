@@ -11,13 +11,13 @@ CELL = 0.05
 
 
 def two_rooms(door_cells: int) -> KnownGrid:
-    """Rooms of 2 m by 2 m and 3 m by 2 m, known but for a niche of the right one that is not seen through the door."""
-    occupancy = np.zeros((40, 100), np.int8)
+    """Rooms of 2 m by 2 m and 3 m by 2 m, known but for the corner of the right one that a wall hides from the door."""
+    occupancy = np.zeros((40, 102), np.int8)
     occupancy[:, 40:42] = 100
-    middle = 20 - door_cells // 2
-    occupancy[middle : middle + door_cells, 40:42] = 0
-    occupancy[8:32, 70:72] = 100
-    occupancy[14:26, 72:] = -1
+    low = 20 - door_cells // 2
+    occupancy[low : low + door_cells, 40:42] = 0
+    occupancy[:25, 70:72] = 100
+    occupancy[:18, 72:] = -1
     occupancy[[0, -1]], occupancy[:, [0, -1]] = 100, 100
     return KnownGrid.of_occupancy((0.0, 0.0), CELL, occupancy)
 

@@ -43,7 +43,9 @@ def test_little_is_expected_far_behind_the_edge_of_the_known(hall) -> None:
     unknown = np.zeros(hall.occupied.shape, bool)
     unknown[:, 45:] = True
     values = [
-        expected_information(hall, unknown.astype(np.float32), unknown, MIDDLE[None], Sight(1.05, 0.0, 1.9), depth)[0][0]
+        expected_information(hall, unknown.astype(np.float32), unknown, MIDDLE[None], Sight(1.05, 0.0, 1.9), depth)[0][
+            0
+        ]
         for depth in (0.3, 0.6, 5.0)
     ]
     assert values[0] < 0.6 * values[1] < 0.6 * values[2]
