@@ -26,6 +26,8 @@ OUTPUTS = {
     "/exploration/path": "nav_msgs/msg/Path", "/exploration/frontiers": "visualization_msgs/msg/MarkerArray",
     "/exploration/done": BOOL,
 }  # fmt: skip
+SIGHT = {"field_of_view": 6.2832, "nearest": 0.8, "farthest": 4.0}
+"""All around, as in a room so small there is nothing to step back for."""
 START = Pose.from_yaw(1.0, 1.0, 0.0)
 
 
@@ -44,7 +46,7 @@ class Rig:
     def __init__(self, **parameters) -> None:
         self.bus, self.heard, self.clock = Bus(), defaultdict(list), SimulatedClock()
         self.runner = NodeRunner(
-            ExplorationNode(Parameters(**parameters)), self.bus, clock=self.clock, inline=True
+            ExplorationNode(Parameters(**{**SIGHT, **parameters})), self.bus, clock=self.clock, inline=True
         ).start()
         for topic, msgtype in OUTPUTS.items():
             qos = LATCHED if topic.endswith("done") else RELIABLE
