@@ -339,7 +339,7 @@ def with_floor(
     height = map_from_cloud.apply(cloud.xyz)[..., 2] - ground
     nothing = np.full(height.shape, UNLABELLED, np.uint16)
     label = nothing if cloud.label is None else cloud.label
-    confidence = np.zeros(height.shape, np.float32) if cloud.confidence is None else cloud.confidence
+    confidence = np.ones(height.shape, np.float32) if cloud.confidence is None else cloud.confidence
     flat = (np.abs(height) <= reach) & (label == UNLABELLED)
     return replace(
         cloud, label=np.where(flat, np.uint16(driven_on[0]), label),

@@ -291,6 +291,25 @@ def test_which_classes_the_lidar_brings(classes: str, names: set[str]) -> None:
     assert ((azimuth > 65).sum() > 100) and ((azimuth < -65).sum() > 100) and not (np.abs(azimuth) < 55).any()
 
 
+@pytest.mark.parametrize(("reach", "found"), [(0.05, True), (0.0, False)])
+def test_what_lies_at_the_robots_height_is_floor(reach: float, found: bool) -> None:
+    """A ring of a LiDAR that comes from the ground all around; behind, no camera has seen it."""
+    rig = Rig(lidar_floor=reach, lidar_classes="floor")
+    rig.see(room(), times=1)
+    azimuth = np.linspace(-np.pi, np.pi, 900)
+    lidar = rig.runner.transforms.lookup("map", "lidar", rig.clock.now_ns)
+    ring = np.stack([2 * np.cos(azimuth), 2 * np.sin(azimuth), np.full(900, -lidar.translation[2])], -1)
+    for _ in range(3):
+        rig.at(rig.clock.now_ns + STEP)
+        cloud = PointCloud(ring.astype(np.float32))
+        rig.lidar.publish(cloud_to_point_cloud2(cloud, make_header(rig.clock.now_ns, "lidar")))
+        settle([rig.runner])
+    built = rig.node.map
+    behind = built.cloud().xyz[:, 0] < lidar.translation[0] - 1
+    assert (behind.sum() > 50) == found
+    assert set(built.cloud().label[behind]) == ({built.labels.id_of("floor")} if found else set())
+
+
 def test_labels_mean_nothing_without_label_info() -> None:
     rig = Rig(labels=None)
     rig.see(room(), times=1)
