@@ -10,19 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scene_understanding.labels.keypoints import COCO18_COLOURS, COCO18_LIMBS, COCO18_NAMES
-from scene_understanding.messages.header import ns_to_duration
+from scene_understanding.messages.markers import make_marker
 from scene_understanding.messages.types import (
     ColorRGBA,
-    CompressedImage,
     Header,
     Keypoint,
     Marker,
     MarkerArray,
-    MeshFile,
     People,
     Person,
     Point,
-    PoseMessage,
     Quaternion,
     Vector3,
 )
@@ -117,12 +114,12 @@ def people_to_marker_array(people: PeopleArrays, header: Header, lifetime_ns: in
 
     Two markers a person ("joints" and "limbs"), after one that removes those of the last image.
     """
-    markers = [_marker(header, "", 0, Marker.SPHERE_LIST, Marker.DELETEALL, 0.0, lifetime_ns)]
+    markers = [make_marker(header, "", 0, Marker.SPHERE_LIST, Marker.DELETEALL, 0.0, lifetime_ns)]
     for i in range(len(people)):
         known = np.flatnonzero(~np.isnan(people.points[i]).any(axis=-1))
         limbs = [limb for limb in COCO18_LIMBS if set(limb) <= set(known.tolist())]
-        joints = _marker(header, "joints", i, Marker.SPHERE_LIST, Marker.ADD, 0.06, lifetime_ns)
-        lines = _marker(header, "limbs", i, Marker.LINE_LIST, Marker.ADD, 0.03, lifetime_ns)
+        joints = make_marker(header, "joints", i, Marker.SPHERE_LIST, Marker.ADD, 0.06, lifetime_ns)
+        lines = make_marker(header, "limbs", i, Marker.LINE_LIST, Marker.ADD, 0.03, lifetime_ns)
         for marker, keypoints in (joints, known.tolist()), (lines, [k for limb in limbs for k in limb]):
             marker.points = [Point(*map(float, people.points[i, k])) for k in keypoints]
             marker.colors = [_colour(k) for k in keypoints]
@@ -145,7 +142,7 @@ def bodies_to_markers(
     markers: list[Marker] = []
     for n, c in np.argwhere(np.isfinite(start + end).all(-1)).tolist():
         width = 2 * float(radius[n, c])
-        marker = _marker(header, "bodies", len(markers), Marker.SPHERE, Marker.ADD, width, lifetime_ns)
+        marker = make_marker(header, "bodies", len(markers), Marker.SPHERE, Marker.ADD, width, lifetime_ns)
         along = end[n, c] - start[n, c]
         length = float(np.linalg.norm(along))
         marker.pose.position = Point(*((start[n, c] + end[n, c]) / 2).tolist())
@@ -166,7 +163,7 @@ def headings_to_markers(
     none where one is NaN."""
     markers: list[Marker] = []
     for n in np.flatnonzero(np.isfinite(origin + heading).all(-1)).tolist():
-        marker = _marker(header, "heading", n, Marker.ARROW, Marker.ADD, 0.1, lifetime_ns)
+        marker = make_marker(header, "heading", n, Marker.ARROW, Marker.ADD, 0.1, lifetime_ns)
         marker.points = [Point(*origin[n].tolist()), Point(*(origin[n] + ARROW * heading[n]).tolist())]
         marker.scale = Vector3(0.04, 0.1, 0.0)  # shaft and head across; the head as long as is usual
         markers.append(marker)
@@ -184,15 +181,3 @@ def _turned_from_z(direction: NDArray[np.floating]) -> Quaternion:
 def _colour(keypoint: int) -> ColorRGBA:
     r, g, b = (COCO18_COLOURS[keypoint] / 255.0).tolist()
     return ColorRGBA(r=r, g=g, b=b, a=1.0)
-
-
-def _marker(header: Header, ns: str, index: int, kind: int, action: int, size: float, lifetime_ns: int) -> Marker:
-    empty = np.empty(0, np.uint8)
-    return Marker(
-        header=header, ns=ns, id=index, type=kind, action=action,
-        pose=PoseMessage(position=Point(0.0, 0.0, 0.0), orientation=Quaternion(0.0, 0.0, 0.0, 1.0)),
-        scale=Vector3(size, size, size), color=ColorRGBA(1.0, 1.0, 1.0, 1.0), lifetime=ns_to_duration(lifetime_ns),
-        frame_locked=False, points=[], colors=[], texture_resource="",
-        texture=CompressedImage(header=header, format="", data=empty), uv_coordinates=[], text="", mesh_resource="",
-        mesh_file=MeshFile(filename="", data=empty), mesh_use_embedded_materials=False,
-    )  # fmt: skip
