@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,8 @@ from scene_understanding.simulation.robot import RobotLimits
 
 if TYPE_CHECKING:
     from scene_understanding.simulation.simulator import EmbeddedSimulator
+
+N = TypeVar("N", bound=Node)
 
 SEED, SECONDS = 5, 180.0
 RATE = 5.0
@@ -140,12 +142,16 @@ def record(recorder: Recorder, runner: NodeRunner) -> None:
             recorder.add(topic, msgtype, qos, period=RECORDED[topic])
 
 
+def node_of(runners: Sequence[NodeRunner], node_type: type[N]) -> N:
+    """The node of that type among those that are run."""
+    return next(runner.node for runner in runners if isinstance(runner.node, node_type))
+
+
 def explore(simulator: NodeRunner, others: Sequence[NodeRunner], seconds: float) -> Journey:
     """Lets the robot drive until it has seen everything, or so many simulated seconds are over."""
     journey = Journey()
     world = simulator.node.embedded  # type: ignore[attr-defined]
-    exploration = others[-1].node
-    assert isinstance(exploration, ExplorationNode)
+    exploration = node_of(others, ExplorationNode)
     for k in tqdm(range(max(1, round(seconds * RATE))), unit="image", desc="exploring", disable=None):
         run_back_to_back(simulator, others, 1)
         journey.robot.append(world.robot.map_from_base.translation[:2].copy())
@@ -162,17 +168,14 @@ def judge(node: Any, others: Sequence[NodeRunner], journey: Journey, folder: Pat
     Raises:
         CommandError: there is no map: the nodes failed.
     """
-    score, mapping_node, exploration = (runner.node for runner in others[-3:])
-    assert isinstance(score, SegmentationScoreNode) and isinstance(mapping_node, SemanticMapNode)
-    assert isinstance(exploration, ExplorationNode)
-    if (built := mapping_node.map) is None:
+    if (built := node_of(others, SemanticMapNode).map) is None:
         raise CommandError("no map was made: the nodes' log says why")
     world, layers = node.embedded.world, built.layers()
     save_map(folder / "map.npz", built)
     write_cloud(folder / "map.ply", built.cloud())
-    people = np.array(journey.people)
-    draw_map(folder / "map.png", layers, built.labels, np.array(journey.robot), people, exploration.frontiers)
-    images = score.summary()
+    people, frontiers = np.array(journey.people), node_of(others, ExplorationNode).frontiers
+    draw_map(folder / "map.png", layers, built.labels, np.array(journey.robot), people, frontiers)
+    images = node_of(others, SegmentationScoreNode).summary()
     return {
         "coverage": coverage(node.embedded, layers),
         "collisions": int(node.embedded.robot.collisions),

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from scene_understanding.geometry.cell_keys import cell_keys
 from scene_understanding.mapping.block_file import BlockFile
 
 SIDE = 8
@@ -31,8 +32,6 @@ FIELDS: dict[str, type[np.generic]] = {
 RECORD_BYTES = VOXELS * sum(np.dtype(kind).itemsize for kind in FIELDS.values())
 
 Int = NDArray[np.int64]
-_BITS = 21
-_HALF = 1 << (_BITS - 1)
 
 
 class MapError(ValueError):
@@ -225,10 +224,11 @@ def pack(coordinates: NDArray[np.integer]) -> Int:
     Raises:
         MapError: more than 2^20 blocks from the map's origin.
     """
-    shifted = coordinates.astype(np.int64) + _HALF
-    if shifted.size and (shifted.min() < 0 or shifted.max() >= 2 * _HALF):
-        raise MapError(f"a block at {coordinates[np.abs(coordinates).max(1).argmax()].tolist()} is too far away")
-    return (shifted[:, 0] << 2 * _BITS) | (shifted[:, 1] << _BITS) | shifted[:, 2]
+    try:
+        return cell_keys(coordinates)
+    except OverflowError as error:
+        farthest = coordinates[np.abs(coordinates).max(1).argmax()].tolist()
+        raise MapError(f"a block at {farthest} is too far away") from error
 
 
 class _Away:

@@ -21,9 +21,9 @@ from scene_understanding.messages.occupancy_grid import GridArrays, array_to_pat
 from scene_understanding.messages.odometry import arrays_to_twist
 from scene_understanding.messages.people import people_to_arrays
 from scene_understanding.messages.point_cloud import measured, point_cloud2_to_cloud
-from scene_understanding.messages.point_times import point_stamps_ns
 from scene_understanding.messages.transforms import pose_to_pose_stamped
 from scene_understanding.messages.types import message_type
+from scene_understanding.nodes.lidar_scan import points_at_rest
 from scene_understanding.nodes.node import (
     LATCHED,
     RELIABLE,
@@ -35,7 +35,6 @@ from scene_understanding.nodes.node import (
     Output,
 )
 from scene_understanding.nodes.parameters import parameter
-from scene_understanding.perception.sweep import at_rest, spin_offsets_ns
 
 GRID, PEOPLE, CLOUD = "nav_msgs/msg/OccupancyGrid", "scene_understanding/msg/People", "sensor_msgs/msg/PointCloud2"
 TOO_OLD_NS = 1_000_000_000
@@ -189,15 +188,12 @@ class ExplorationNode(Node):
     def _see_obstacles(self, message: Any, context: Context) -> None:
         """What the LiDAR sees near the robot, between the floor and its top."""
         p, stamp_ns = self.parameters, stamp_to_ns(message.header.stamp)
-        scan = point_cloud2_to_cloud(message).xyz.reshape(-1, 3)
-        stamps = point_stamps_ns(message)
-        seen = measured(scan)
-        offsets = spin_offsets_ns(scan[seen], p.sweep) if stamps is None else stamps.reshape(-1)[seen] - stamp_ns
+        xyz = point_cloud2_to_cloud(message).xyz
 
         def map_from_lidar(at_ns: int) -> Pose:
             return context.transforms.lookup(p.map_frame, message.header.frame_id, at_ns)
 
-        points = at_rest(scan[seen], stamp_ns + offsets, map_from_lidar)
+        points = points_at_rest(message, xyz, measured(xyz), p.sweep, map_from_lidar)
         robot = context.transforms.lookup(p.map_frame, p.base_frame, stamp_ns).translation
         x, y, height = (points - robot).T
         distance = np.hypot(x, y)

@@ -17,7 +17,7 @@ from scene_understanding.labels import UNLABELLED, LabelSet
 from scene_understanding.messages.header import copy_header, stamp_to_ns
 from scene_understanding.messages.label_info import label_info_to_label_set, label_set_to_label_info
 from scene_understanding.messages.point_cloud import cloud_to_point_cloud2, measured, point_cloud2_to_cloud
-from scene_understanding.messages.point_times import point_stamps_ns
+from scene_understanding.nodes.lidar_scan import points_at_rest
 from scene_understanding.nodes.mask_views import MaskView, MaskViews
 from scene_understanding.nodes.node import (
     LATCHED,
@@ -33,7 +33,6 @@ from scene_understanding.perception.camera_labels import CameraLabelParameters, 
 from scene_understanding.perception.rolling_cloud import RollingCloud, RollingCloudParameters
 from scene_understanding.perception.rolling_snapnet import RollingSnapNet
 from scene_understanding.perception.snapnet import SnapNet
-from scene_understanding.perception.sweep import at_rest, spin_offsets_ns
 
 DEFAULT_MODEL = "snapnet_embedded13"
 CLOUD, LABELS = "sensor_msgs/msg/PointCloud2", "vision_msgs/msg/LabelInfo"
@@ -210,11 +209,15 @@ class LidarSegmentationNode(Node):
     def _labelled(self, message: Any, context: Context) -> Any:
         """The points of a message with labels and confidences."""
         stamp_ns = stamp_to_ns(message.header.stamp)
+
+        def fixed_from_lidar_at(at_ns: int) -> Pose:
+            return context.transforms.lookup(self.parameters.fixed_frame, message.header.frame_id, at_ns)
+
         with context.stage("place"):
             cloud = point_cloud2_to_cloud(message)
             valid = measured(cloud.xyz)
-            fixed = self._at_rest(message, cloud.xyz, valid, context)
-            fixed_from_lidar = self._fixed_from(message.header.frame_id, stamp_ns, context)
+            fixed = points_at_rest(message, cloud.xyz, valid, self.parameters.sweep, fixed_from_lidar_at)
+            fixed_from_lidar = fixed_from_lidar_at(stamp_ns)
         with context.stage("project"):
             label, confidence = self._by_mask(fixed, stamp_ns, context)
         seen = np.flatnonzero(label != UNLABELLED)
@@ -231,21 +234,6 @@ class LidarSegmentationNode(Node):
             if self.parameters.deskew:
                 cloud = replace(cloud, xyz=_moved(cloud.xyz, valid, fixed_from_lidar.inverse().apply(fixed)))
             return cloud_to_point_cloud2(_with_labels(cloud, valid, label, confidence), copy_header(message.header))
-
-    def _at_rest(
-        self, message: Any, xyz: NDArray[np.float32], valid: NDArray[np.bool_], context: Context
-    ) -> NDArray[np.float32]:
-        """The measured points in the fixed frame, each from where the LiDAR was when it measured it."""
-        points, frame = xyz[valid], message.header.frame_id
-        stamps = point_stamps_ns(message)
-        if stamps is None:
-            stamps = stamp_to_ns(message.header.stamp) + spin_offsets_ns(points, self.parameters.sweep)
-        else:
-            stamps = stamps[valid]
-        return at_rest(points, stamps, lambda stamp_ns: self._fixed_from(frame, stamp_ns, context))
-
-    def _fixed_from(self, frame: str, stamp_ns: int, context: Context) -> Pose:
-        return context.transforms.lookup(self.parameters.fixed_frame, frame, stamp_ns)
 
     def _by_mask(
         self, fixed: NDArray[np.float32], stamp_ns: int, context: Context

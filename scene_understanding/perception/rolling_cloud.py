@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-BITS, OFFSET = 21, 1 << 20
-"""Of a voxel's index along each axis within its key: a million voxels to either side of the origin."""
+from scene_understanding.geometry.cell_keys import KEY_REACH, cell_keys
+
 NEIGHBOURS, NEAREST = 4, 0.03
 """Voxels that are asked for a point's class, each with a weight of 1 / (distance + `NEAREST` metres)."""
 
@@ -131,13 +131,14 @@ class RollingCloud:
 
     def _keys_of(self, xyz: NDArray[np.floating]) -> NDArray[np.int64]:
         """(N,) one number for each voxel."""
-        index = np.floor(xyz / self.parameters.voxel).astype(np.int64) + OFFSET
-        if ((index < 0) | (index >= 2 * OFFSET)).any():  # the bits of one axis would run into those of the next
+        voxel = self.parameters.voxel
+        try:
+            return cell_keys(np.floor(xyz / voxel).astype(np.int64))
+        except OverflowError as error:
             raise ValueError(
-                f"points lie {np.abs(xyz).max():.0f} m from the origin, voxels of {self.parameters.voxel:g} m reach "
-                f"{OFFSET * self.parameters.voxel:.0f} m; choose a fixed_frame near the robot"
-            )
-        return index[:, 0] << 2 * BITS | index[:, 1] << BITS | index[:, 2]
+                f"points lie {np.abs(xyz).max():.0f} m from the origin, voxels of {voxel:g} m reach "
+                f"{KEY_REACH * voxel:.0f} m; choose a fixed_frame near the robot"
+            ) from error
 
     def _forget(self, stamp_ns: int, center: NDArray[np.float32], coming: NDArray[np.int64]) -> None:
         """Drops what is old or far, and the oldest where there would be too many with those that come."""
