@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scene_understanding.geometry import Pose
-from scene_understanding.mapping.exploration_plan import Goal, Planner, PlannerParameters
+from scene_understanding.mapping.exploration_plan import Goal, Plan, Planner, PlannerParameters
 from scene_understanding.mapping.frontiers import Frontier, KnownGrid
-from scene_understanding.mapping.path_follower import PathFollower, Velocity, angle_between, in_the_way, steer
+from scene_understanding.mapping.path_follower import PathFollower, Velocity, angle_between, in_the_way, nears, steer
 
 Float = NDArray[np.float64]
 State = Literal["waiting for a map", "looking", "driving", "turning", "yielding", "recovering", "done"]
@@ -36,6 +36,10 @@ TURN_FIRST = 0.8
 """Radians off the way beyond which the robot turns on the spot: rarely, since that takes time."""
 SLACK = 0.05
 """Metres that people may be nearer to the way than was planned, before the robot waits."""
+NEARLY, PAUSE = 0.6, 1.0
+"""Share of the goal's worth that makes another one nearly as good: then a way that is shut is waited for that long, s."""
+BRAKING, REACTION, LEAST = 1.0, 0.3, 0.1
+"""Of the stop that is kept free of people: m/s2, seconds until it begins, and metres at least."""
 FEELER, AHEAD = 0.05, 0.3
 """Metres around the robot's rim in which nothing may be while it drives, and before it, nothing that is not mapped."""
 
@@ -104,6 +108,7 @@ class Explorer:
         self._planner = Planner(self.parameters.planner)
         self._state: State = "waiting for a map"
         self._goal: Goal | None = None
+        self._value = 0.0
         self._follower = PathFollower()
         self._obstacles = self._unmapped = self._people = np.zeros((0, 2))
         self._to_turn, self._yaw = self._once_around, 0.0
@@ -140,7 +145,7 @@ class Explorer:
         if not self._planner.has_map:
             return self._decision(Velocity(), planned=False)
         self._people = people
-        self._unmapped = self._planner.unmapped(self._obstacles)
+        self._unmapped = self._planner.unmapped(self._without(people))
         xy, yaw = map_from_base.translation[:2], map_from_base.yaw
         self._remember(now, xy, yaw)
         turned, self._yaw = abs(angle_between(yaw, self._yaw)), yaw
@@ -158,6 +163,12 @@ class Explorer:
         if planned:
             self._plan(now, xy, yaw)
         return self._decision(self._drive(now, map_from_base), planned)
+
+    def _without(self, people: Float) -> Float:
+        """The obstacles that are none of people (P, 2), from whom the robot keeps away anyway."""
+        radius = self.parameters.person_radius - self.parameters.planner.radius
+        gap = np.linalg.norm(self._obstacles[:, None] - people, axis=-1).min(axis=1, initial=np.inf)
+        return self._obstacles[gap > radius]
 
     def _decision(self, velocity: Velocity, planned: bool) -> Decision:
         goal = None if self._goal is None else self._goal.pose
@@ -194,11 +205,12 @@ class Explorer:
         p = self.parameters
         self._planned_at = now
         plan = self._planner.plan(now, xy, yaw, self._unmapped, self._people, p.person_radius, self._goal)
-        if self._planner.cut_off and self._waits_for_way(now):
+        if self._planner.cut_off and self._waits_for_way(now, plan):
             self._follower = PathFollower()
             return
         if plan is not None:
             self._goal, self._follower, self._in_vain = plan.goal, PathFollower(plan.way), False
+            self._value = plan.value
             return
         self._goal, self._follower = None, PathFollower()
         if self._in_vain and not self._planner.waits(now):
@@ -206,14 +218,17 @@ class Explorer:
         else:
             self._state, self._to_turn, self._in_vain = "looking", self._once_around, True
 
-    def _waits_for_way(self, now: float) -> bool:
-        """Whether the way to the goal, which is shut, may open again soon; when not, the goal is given up."""
+    def _waits_for_way(self, now: float, other: Plan | None) -> bool:
+        """Whether the way to the goal, which is shut, may open again soon; when not, it is given up, unless there is an
+        `other` that is nearly as good."""
         assert self._goal is not None
         if self._state != "yielding":
             self._state, self._waiting_since = "yielding", now
-        if now - self._waiting_since <= self.parameters.patience:
+        good = other is not None and other.value > NEARLY * self._value
+        if now - self._waiting_since < (PAUSE if good else self.parameters.patience):
             return True
-        self._planner.give_up(self._goal, now)
+        if not good:
+            self._planner.give_up(self._goal, now)
         return False
 
     # Driving
@@ -256,10 +271,10 @@ class Explorer:
         p, radius = self.parameters, self.parameters.planner.radius
         way = self._follower.next(map_from_base.translation[:2], p.yield_distance)
         gap = np.linalg.norm(way[:, None] - self._people, axis=-1).min(initial=np.inf)
-        close = in_the_way(map_from_base, self._people, p.person_radius + radius, p.person_radius - SLACK)
+        stop = LEAST + REACTION * self._speed + self._speed**2 / (2 * BRAKING)
         return (
             bool(gap < p.person_radius - SLACK)
-            or close
+            or nears(map_from_base, self._people, stop, p.person_radius - SLACK)
             or in_the_way(map_from_base, self._unmapped, radius + AHEAD, radius + FEELER)
             or in_the_way(map_from_base, self._obstacles, radius + FEELER, radius)
         )

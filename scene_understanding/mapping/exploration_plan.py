@@ -32,6 +32,8 @@ LOOK_MOVE, LOOK_TURN = 0.25, 0.25
 """Metres or radians after which the robot sees from another place."""
 SEEN_WELL = 1.5
 """Metres, from the nearest that the sensors see the floor at, within which a look at it should have shown it."""
+HERE = 0.3
+"""Metres from the robot within which a place is looked from without driving."""
 NEAR_GOAL, TRIES = 1.0, 3
 """Metres around a goal that is left alone with it, and how often it is given up before it is so for ever."""
 
@@ -88,10 +90,11 @@ class Goal:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A goal and the way (K, 2) to it, metres."""
+    """A goal, the way (K, 2) to it, metres, and what it is worth, the way considered."""
 
     goal: Goal
     way: Float
+    value: float
 
 
 class Planner:
@@ -212,15 +215,13 @@ class Planner:
         information, heading = expected_information(known.obstacles, self._worth(), known.unknown, places, p.sight)
         cells = known.obstacles.cells(places)
         length = paths.length[cells[:, 0], cells[:, 1]]
-        here = np.linalg.norm(places - xy, axis=1) < 0.3
-        turning = np.where(here, np.abs(np.angle(np.exp(1j * (heading - yaw)))), 0.0)
-        value = information * np.exp(-p.discount * (length + p.turn_cost * turning))
+        value = information * np.exp(-p.discount * (length + p.turn_cost * _turning(xy, yaw, places, heading)))
         value[(information < p.min_information) | self._is_given_up(now, places)] = 0.0
         if present is not None and len(places) and np.array_equal(places[-1], present.place):
             value[-1] *= p.hysteresis
         for k in np.argsort(-value)[:5]:
             if value[k] > 0 and (way := paths.to(places[k])) is not None:
-                return Plan(Goal(places[k], float(heading[k]), float(information[k])), way)
+                return Plan(Goal(places[k], float(heading[k]), float(information[k])), way, float(value[k]))
         return None
 
     def _places(self, paths: ShortestPaths, reachable: NDArray[np.bool_], xy: Float) -> Float:
@@ -247,6 +248,15 @@ class Planner:
     def _is_given_up(self, now: float, places: Float) -> NDArray[np.bool_]:
         near = [np.linalg.norm(places - place, axis=1) < NEAR_GOAL for until, place in self._given_up if until > now]
         return np.any(near, axis=0) if near else np.zeros(len(places), bool)
+
+
+def _turning(xy: Float, yaw: float, places: Float, heading: Float) -> Float:
+    """(V,) radians that the robot at xy (2,), heading yaw, turns to get to places (V, 2) and to look along heading (V,)
+    there, ways taken to be straight."""
+    ahead = places - xy
+    way = np.where(np.hypot(*ahead.T) < HERE, yaw, np.arctan2(*ahead.T[::-1]))
+    first, last = (np.abs(np.angle(np.exp(1j * turn))) for turn in (way - yaw, heading - way))
+    return np.asarray(first + last)
 
 
 def _paths(ground: OccupancyGrid, xy: Float, clearance: float) -> ShortestPaths:

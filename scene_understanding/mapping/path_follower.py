@@ -111,3 +111,11 @@ def in_the_way(map_from_base: Pose, points: Float, distance: float, half_width: 
     `half_width` to its side."""
     x, y, _ = map_from_base.inverse().apply(np.concatenate([points, np.zeros((len(points), 1))], axis=1)).T
     return bool(((x > 0) & (x < distance) & (np.abs(y) < half_width)).any())
+
+
+def nears(map_from_base: Pose, people: Float, distance: float, clearance: float) -> bool:
+    """Whether driving `distance` metres straight ahead brings the robot's middle nearer than `clearance` to one of
+    people (P, 2) in the map, and nearer than it is."""
+    x, y, _ = map_from_base.inverse().apply(np.concatenate([people, np.zeros((len(people), 1))], axis=1)).T
+    gap = np.hypot(x - x.clip(0, distance), y)
+    return bool(((x > 0) & (gap < clearance)).any())

@@ -25,6 +25,10 @@ class _Seen:
     time: float
     since: float
 
+    @property
+    def stands(self) -> bool:
+        return bool(np.linalg.norm(self.velocity) < STANDING) and self.time - self.since >= SURE
+
 
 class PeopleMemory:
     """Keeps everybody for a while after they were last seen, with their speed; longer who stands: they tend to stay."""
@@ -49,13 +53,14 @@ class PeopleMemory:
                 self._seen[i] = _Seen(xy, self._velocity(i, xy, time), time, since)
 
     def places(self, time: float) -> Float:
-        """(P, 2) float64, metres: where everybody of the last seconds is thought to be at `time`."""
+        """(P, 2) float64, metres: where everybody of the last seconds is thought to be at `time`: who stands where they
+        were, who walks as far on as their speed takes them."""
         seen = [s for s in self._seen.values() if self._is_kept(s, time)]
-        return np.array([s.xy + s.velocity * max(time - s.time, 0.0) for s in seen]).reshape(-1, 2)
+        ahead = [0.0 if s.stands else max(time - s.time, 0.0) for s in seen]
+        return np.array([s.xy + s.velocity * t for s, t in zip(seen, ahead, strict=True)]).reshape(-1, 2)
 
     def _is_kept(self, seen: _Seen, time: float) -> bool:
-        stands = np.linalg.norm(seen.velocity) < STANDING and seen.time - seen.since >= SURE
-        return time - seen.time <= (self._keep_standing if stands else self._keep)
+        return time - seen.time <= (self._keep_standing if seen.stands else self._keep)
 
     def _velocity(self, i: int, xy: Float, time: float) -> Float:
         before = self._seen.get(i)

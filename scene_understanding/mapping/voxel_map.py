@@ -98,6 +98,7 @@ class SemanticMap:
         ground: float = 0.0,
         people: Volume | None = None,
         max_range: float | None = None,
+        hit: float | None = None,
     ) -> None:
         """Takes in a cloud whose origin is the sensor's; points that are NaN, or 0 0 0, which some drivers write for
         nothing, say nothing; those beyond `max_range` only show what is free.
@@ -107,7 +108,7 @@ class SemanticMap:
                 unlabelled; without `confidence` it is `unsaid`.
             ground: height of the floor under the robot, metres in the map.
             people: what is in there does not enter.
-            max_range: in the place of that of the parameters.
+            max_range, hit: in the place of those of the parameters.
 
         Raises:
             MapError: `max_blocks` are too few for what is within `max_range`.
@@ -130,7 +131,7 @@ class SemanticMap:
         voxels = slots[hits.block] * VOXELS + hits.inner
         before = self.blocks.occupancy.reshape(-1)[voxels]
         self._carve(through, sight.image, map_from_cloud)
-        self._raise(voxels, before)
+        self._raise(voxels, before, self._hit if hit is None else round(TENTH * hit))
         self._vote(voxels, hits)
         self.blocks.settled[slots] = False
         self.blocks.changed[slots] = True
@@ -222,9 +223,9 @@ class SemanticMap:
         shows = ((old >= self.occupied) & (new < self.occupied)) | ((old == 0) & (new < 0))
         self.blocks.changed[slots] |= shows.any(1)
 
-    def _raise(self, voxels: Int, before: NDArray[np.int8]) -> None:
+    def _raise(self, voxels: Int, before: NDArray[np.int8], hit: int) -> None:
         """A voxel that was hit was not seen through, whatever the image says: its occupancy was `before`."""
-        self.blocks.occupancy.reshape(-1)[voxels] = np.minimum(before + np.int16(self._hit), self._full)
+        self.blocks.occupancy.reshape(-1)[voxels] = np.minimum(before + np.int16(hit), self._full)
 
     def _vote(self, voxels: Int, hits: _Hits) -> None:
         labelled = hits.said > 0

@@ -15,6 +15,8 @@ from scene_understanding.geometry.pose import Pose
 from scene_understanding.labels import UNLABELLED, LabelSet
 from scene_understanding.mapping.layers import GridLayers, GridParameters
 from scene_understanding.mapping.map_file import load_map, save_map
+from scene_understanding.mapping.people_memory import PeopleMemory
+from scene_understanding.mapping.people_volume import bodies, either, pillars
 from scene_understanding.mapping.voxel_map import MapError, MapParameters, SemanticMap, Volume
 from scene_understanding.messages.header import make_header, stamp_to_ns
 from scene_understanding.messages.label_info import label_set_to_label_info
@@ -35,7 +37,7 @@ from scene_understanding.nodes.node import (
     Synchronised,
 )
 from scene_understanding.nodes.parameters import ParameterError, parameter
-from scene_understanding.perception.body import Capsules, capsules, inside
+from scene_understanding.perception.body import Capsules, capsules
 
 CLOUD, GRID, LABELS = "sensor_msgs/msg/PointCloud2", "nav_msgs/msg/OccupancyGrid", "vision_msgs/msg/LabelInfo"
 PEOPLE, TRIGGER = "scene_understanding/msg/People", "std_srvs/srv/Trigger"
@@ -46,6 +48,8 @@ FLOOR_CONFIDENCE = 0.6
 """Of the class of what is floor by its height alone."""
 SKIN = 0.05
 """Metres around people within which what is in the map already is taken out of it."""
+PILLAR = 0.25
+"""Metres around where somebody stands that people take up, whatever their joints say."""
 _M, _G = MapParameters(), GridParameters()
 
 
@@ -68,6 +72,10 @@ class Parameters:
     )  # fmt: skip
     scratch: str = parameter("", "folder of the scratch file; empty: the system's folder for temporary files")
     hit: float = parameter(_M.hit, "log odds of occupied that a voxel gains when a point is in it", bounds=(0.1, 5.0))
+    hit_lidar: float = parameter(
+        0.3, "likewise for a point of the LiDAR, which sees whoever walks by, all around, and tells no people from "
+        "walls", bounds=(0.1, 5.0), runtime=True,
+    )  # fmt: skip
     miss: float = parameter(_M.miss, "log odds that it loses when it was seen through", bounds=(0.1, 5.0))
     occupied: float = parameter(_M.occupied, "log odds from which on it counts as occupied", bounds=(0.1, 3.5))
     trust: float = parameter(
@@ -170,6 +178,7 @@ class SemanticMapNode(Node):
         self.map: SemanticMap | None = None
         self._classes = {source: LabelSource() for source in ("points", "lidar")}
         self._people: tuple[int, Capsules] | None = None
+        self._memory = PeopleMemory()
         self._place: tuple[float, float] | None = None
         """Where the robot was last, x and y in the map; a map that is loaded before is shown whole."""
         self._stamp_ns, self._version = 0, 0
@@ -186,7 +195,7 @@ class SemanticMapNode(Node):
 
     def reset(self) -> None:
         """The map stays: the place is the same. It is published again, for recordings that begin anew."""
-        self._people = None
+        self._people, self._memory = None, PeopleMemory()
         self._published.clear()
 
     def close(self) -> None:
@@ -204,7 +213,7 @@ class SemanticMapNode(Node):
             cloud = point_cloud2_to_cloud(message)
             built, cloud = self._in_classes_of_the_map(cloud, source, messages)
             if "people" in messages:
-                self._people = stamp_ns, self._bodies(messages["people"], context)
+                self._see_people(messages["people"], stamp_ns, context)
         with context.stage("integrate"):
             self._integrate(built, cloud, map_from_cloud, map_from_base, source, stamp_ns)
         self._stamp_ns, self._version = stamp_ns, self._version + 1
@@ -242,10 +251,12 @@ class SemanticMapNode(Node):
     def _folder(self) -> Path | None:
         return Path(self.parameters.scratch) if self.parameters.scratch else None
 
-    def _bodies(self, message: Any, context: Context) -> Capsules:
-        """The bodies of people, in the map."""
+    def _see_people(self, message: Any, stamp_ns: int, context: Context) -> None:
+        """Remembers where people are, and their bodies, in the map."""
         map_from_people = self._pose(message.header.frame_id, stamp_to_ns(message.header.stamp), context)
-        return capsules(map_from_people.apply(people_to_arrays(message).points))
+        people = people_to_arrays(message)
+        self._people = stamp_ns, capsules(map_from_people.apply(people.points))
+        self._memory.update(people.ids, map_from_people.apply(people.positions)[:, :2], stamp_ns * 1e-9)
 
     def _integrate(
         self,
@@ -260,17 +271,20 @@ class SemanticMapNode(Node):
         reach = p.max_range if source == "points" else p.max_range_lidar
         x, y, ground = map_from_base.translation.tolist()
         self._place = x, y
-        bodies = None
-        if self._people is not None and abs(stamp_ns - self._people[0]) <= PEOPLE_AGE_NS:
-            bodies = self._people[1]
-        people = None if bodies is None else volume_of(bodies, p.people_margin)
         if source == "lidar":
             cloud = with_floor(cloud, map_from_cloud, ground, p.lidar_floor, built.labels, p.traversable)
-        built.integrate(cloud, map_from_cloud, ground, people, reach)
-        if bodies is not None:
-            built.clear_inside(volume_of(bodies, min(p.people_margin, SKIN)))
+        hit = p.hit if source == "points" else p.hit_lidar
+        built.integrate(cloud, map_from_cloud, ground, self._people_near(stamp_ns, ground, p.people_margin), reach, hit)
+        built.clear_inside(self._people_near(stamp_ns, ground, min(p.people_margin, SKIN)))
         if p.robot_radius > 0:
             built.stand((x, y), p.robot_radius, ground)
+
+    def _people_near(self, stamp_ns: int, ground: float, margin: float) -> Volume:
+        """The space of people at that time, and `margin` metres around it."""
+        volume = pillars(self._memory.places(stamp_ns * 1e-9), PILLAR + margin, ground)
+        if self._people is None or abs(stamp_ns - self._people[0]) > PEOPLE_AGE_NS:
+            return volume
+        return either(volume, bodies(self._people[1], margin))
 
     def tick(self, context: Context) -> Mapping[str, Any]:
         if self.map is None:
@@ -345,15 +359,6 @@ def with_floor(
         cloud, label=np.where(flat, np.uint16(driven_on[0]), label),
         confidence=np.where(flat, np.float32(FLOOR_CONFIDENCE), confidence),
     )  # fmt: skip
-
-
-def volume_of(bodies: Capsules, margin: float) -> Volume:
-    """All that is inside of people or within `margin` metres of their skin."""
-    around = bodies.radius[..., None] + margin
-    known = bodies.known[..., None]
-    low = np.where(known, np.minimum(bodies.start, bodies.end) - around, np.inf).min(1)
-    high = np.where(known, np.maximum(bodies.start, bodies.end) + around, -np.inf).max(1)
-    return Volume(low, high, lambda points: inside(bodies, points, margin) >= 0)
 
 
 def layer_messages(layers: GridLayers, of: SemanticMap, header: Any) -> dict[str, Callable[[], Any]]:

@@ -1,0 +1,54 @@
+"""The space that people take up: their bodies as far as joints tell, and a pillar around where each of them stands.
+
+A body is what a skeleton shows, and no more: of somebody near, half of whom is out of the image, or who has just been
+lost, there would be left what no joint stands for. The pillar holds that too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scene_understanding.mapping.map_parameters import Volume
+from scene_understanding.perception.body import Capsules, inside
+
+Float = NDArray[np.float64]
+TALLEST = 2.1
+"""Metres over the floor up to which a pillar goes."""
+KNEE = 0.08
+"""Metres over the floor at which it begins: below are feet, and the floor, which has to be seen."""
+
+
+def bodies(of: Capsules, margin: float) -> Volume:
+    """All that is inside of people or within `margin` metres of their skin."""
+    around = of.radius[..., None] + margin
+    known = of.known[..., None]
+    low = np.where(known, np.minimum(of.start, of.end) - around, np.inf).min(1)
+    high = np.where(known, np.maximum(of.start, of.end) + around, -np.inf).max(1)
+    return Volume(low, high, lambda points: inside(of, points, margin) >= 0)
+
+
+def pillars(places: Float, radius: float, ground: float) -> Volume:
+    """All that is over a floor at height `ground` within `radius` of places (P, 2), metres in the map."""
+    low, high = ground + KNEE, ground + TALLEST
+
+    def contains(points: NDArray[np.float32]) -> NDArray[np.bool_]:
+        found = np.zeros(len(points), bool)
+        x, y, z = points.T
+        upright = (z > low) & (z < high)
+        for px, py in places.tolist():
+            found |= upright & ((x - px) ** 2 + (y - py) ** 2 < radius**2)
+        return found
+
+    corner = np.full((len(places), 1), 1.0)
+    return Volume(
+        np.concatenate([places - radius, low * corner], 1), np.concatenate([places + radius, high * corner], 1), contains
+    )
+
+
+def either(a: Volume, b: Volume) -> Volume:
+    """What is in one of two volumes."""
+    return Volume(
+        np.concatenate([a.low, b.low]), np.concatenate([a.high, b.high]),
+        lambda points: a.contains(points) | b.contains(points),
+    )  # fmt: skip
