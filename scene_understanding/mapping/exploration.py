@@ -36,11 +36,13 @@ TURN_FIRST = 0.8
 """Radians off the way beyond which the robot turns on the spot: rarely, since that takes time."""
 SLACK = 0.05
 """Metres that people may be nearer to the way than was planned, before the robot waits."""
+MOVING_NEAR = 2.0
+"""Metres within which ways keep away from what moves; what is farther away will be elsewhere by then."""
 NEARLY, PAUSE = 0.6, 1.0
 """Share of the goal's worth that makes another one nearly as good: then a way that is shut is waited for that long, s."""
 BRAKING, REACTION, LEAST = 1.0, 0.3, 0.1
 """Of the stop that is kept free of people: m/s2, seconds until it begins, and metres at least."""
-FEELER, AHEAD = 0.05, 0.3
+TOUCH, FEELER, AHEAD = 0.03, 0.05, 0.3
 """Metres around the robot's rim in which nothing may be while it drives, and before it, nothing that is not mapped."""
 
 
@@ -110,7 +112,7 @@ class Explorer:
         self._goal: Goal | None = None
         self._value = 0.0
         self._follower = PathFollower()
-        self._obstacles = self._unmapped = self._people = np.zeros((0, 2))
+        self._obstacles = self._unmapped = self._people = self._stay = np.zeros((0, 2))
         self._to_turn, self._yaw = self._once_around, 0.0
         self._planned_at = self._waiting_since = self._back_until = -np.inf
         self._progress: tuple[float, Float, float] | None = None
@@ -140,12 +142,22 @@ class Explorer:
         """(M, 2) what a sensor sees in the way right now, in the map, metres; replaces what it saw before."""
         self._obstacles = points
 
-    def decide(self, now: float, map_from_base: Pose, people: Float) -> Decision:
-        """What to do until the next call, with `people` (P, 2) standing on the map."""
+    def decide(
+        self, now: float, map_from_base: Pose, people: Float, stands: NDArray[np.bool_] | None = None
+    ) -> Decision:
+        """What to do until the next call.
+
+        Args:
+            people: (P, 2) where they are on the map; stands: (P,) who of them will stay there, all if not given.
+        """
         if not self._planner.has_map:
             return self._decision(Velocity(), planned=False)
         self._people = people
+        here = map_from_base.translation[:2]
+        near = np.linalg.norm(people - here, axis=1) < MOVING_NEAR
+        self._stay = people if stands is None else people[stands | near]
         self._unmapped = self._planner.unmapped(self._without(people))
+        self._unmapped = self._unmapped[np.linalg.norm(self._unmapped - here, axis=1) < MOVING_NEAR]
         xy, yaw = map_from_base.translation[:2], map_from_base.yaw
         self._remember(now, xy, yaw)
         turned, self._yaw = abs(angle_between(yaw, self._yaw)), yaw
@@ -166,9 +178,8 @@ class Explorer:
 
     def _without(self, people: Float) -> Float:
         """The obstacles that are none of people (P, 2), from whom the robot keeps away anyway."""
-        radius = self.parameters.person_radius - self.parameters.planner.radius
         gap = np.linalg.norm(self._obstacles[:, None] - people, axis=-1).min(axis=1, initial=np.inf)
-        return self._obstacles[gap > radius]
+        return self._obstacles[gap > self.parameters.person_radius]
 
     def _decision(self, velocity: Velocity, planned: bool) -> Decision:
         goal = None if self._goal is None else self._goal.pose
@@ -204,7 +215,7 @@ class Explorer:
     def _plan(self, now: float, xy: Float, yaw: float) -> None:
         p = self.parameters
         self._planned_at = now
-        plan = self._planner.plan(now, xy, yaw, self._unmapped, self._people, p.person_radius, self._goal)
+        plan = self._planner.plan(now, xy, yaw, self._unmapped, self._stay, p.person_radius, self._goal)
         if self._planner.cut_off and self._waits_for_way(now, plan):
             self._follower = PathFollower()
             return
@@ -276,7 +287,7 @@ class Explorer:
             bool(gap < p.person_radius - SLACK)
             or nears(map_from_base, self._people, stop, p.person_radius - SLACK)
             or in_the_way(map_from_base, self._unmapped, radius + AHEAD, radius + FEELER)
-            or in_the_way(map_from_base, self._obstacles, radius + FEELER, radius)
+            or in_the_way(map_from_base, self._obstacles, radius + FEELER, radius + TOUCH)
         )
 
     def _yield(self, now: float, wanted: Velocity) -> Velocity:

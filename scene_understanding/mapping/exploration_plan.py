@@ -16,11 +16,11 @@ from scene_understanding.mapping.layers import UNSURE
 from scene_understanding.mapping.path_follower import angle_between
 
 Float = NDArray[np.float64]
-TIGHTER = (0.045, 0.02)
+TIGHTER = (0.05, 0.03)
 """Metres that are kept from obstacles where the wanted margin leaves no way; a map shows them larger than they are."""
 BESIDE_OBSTACLES = np.float32(0.2)
 """Worth of unknown cells too near to obstacles for the robot: the inside of furniture, mostly."""
-SAME = 2
+SAME = 1
 """Cells beside what the map knows within which a sensor sees the same thing."""
 SEEN_FROM_GOAL = 3
 """Looks that the one at a goal counts for: the robot stood there for it."""
@@ -189,10 +189,11 @@ class Planner:
         discs = ground.with_discs(people, max(person_radius - p.radius - TIGHTER[0], 0.0))
         for margin in (p.margin, *TIGHTER):
             paths = _paths(discs, xy, p.radius + margin)
-            plan = self._best(now, paths, xy, yaw, present)
-            if plan is not None:
-                break
-        self.cut_off = present is not None and not np.isfinite(paths.length[tuple(discs.cells(present.place))])
+            self.cut_off = present is not None and not np.isfinite(paths.length[tuple(discs.cells(present.place))])
+            best = self._best(now, paths, xy, yaw, present)
+            if best is not None and not self.cut_off:
+                return best
+            plan = plan or best
         return plan
 
     def _ground(self, xy: Float, obstacles: Float) -> OccupancyGrid:

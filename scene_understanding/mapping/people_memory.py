@@ -14,8 +14,10 @@ STANDING = 0.2
 """Who is slower than this, m/s, stands."""
 SURE = 1.0
 """Seconds for which somebody must have been seen for that."""
-SMOOTHING = 0.5
-"""Share of a new measurement of the speed in the remembered one."""
+GAIN, SPEED_GAIN = 0.5, 0.17
+"""Of a measurement on the remembered place and speed (an alpha-beta filter, critically damped)."""
+JUMP = 1.0
+"""Metres from where they are expected beyond which somebody is taken for somebody else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +26,10 @@ class _Seen:
     velocity: Float
     time: float
     since: float
+
+    @classmethod
+    def new(cls, xy: Float, time: float) -> _Seen:
+        return cls(xy, np.zeros(2), time, time)
 
     @property
     def stands(self) -> bool:
@@ -46,26 +52,37 @@ class PeopleMemory:
         self._seen = {i: s for i, s in self._seen.items() if i > 0 and self._is_kept(s, time)}
         for k in np.flatnonzero(np.isfinite(positions).all(axis=1)).tolist():
             i, xy = int(ids[k]), positions[k].astype(np.float64)
-            if i == 0:
-                self._seen[-1 - k] = _Seen(xy, np.zeros(2), time, time)
-            else:
-                since = self._seen[i].since if i in self._seen else time
-                self._seen[i] = _Seen(xy, self._velocity(i, xy, time), time, since)
+            before = self._seen.get(i)
+            known = i > 0 and before is not None
+            self._seen[i if i > 0 else -1 - k] = _tracked(before, xy, time) if known else _Seen.new(xy, time)
 
     def places(self, time: float) -> Float:
         """(P, 2) float64, metres: where everybody of the last seconds is thought to be at `time`: who stands where they
         were, who walks as far on as their speed takes them."""
-        seen = [s for s in self._seen.values() if self._is_kept(s, time)]
+        seen = self._kept(time)
         ahead = [0.0 if s.stands else max(time - s.time, 0.0) for s in seen]
         return np.array([s.xy + s.velocity * t for s, t in zip(seen, ahead, strict=True)]).reshape(-1, 2)
+
+    def stands(self, time: float) -> NDArray[np.bool_]:
+        """(P,) which of `places` are of people who stand."""
+        return np.array([s.stands for s in self._kept(time)], bool)
+
+    def _kept(self, time: float) -> list[_Seen]:
+        return [s for s in self._seen.values() if self._is_kept(s, time)]
 
     def _is_kept(self, seen: _Seen, time: float) -> bool:
         return time - seen.time <= (self._keep_standing if seen.stands else self._keep)
 
-    def _velocity(self, i: int, xy: Float, time: float) -> Float:
-        before = self._seen.get(i)
-        if before is None or time - before.time < 1e-3:
-            return np.zeros(2) if before is None else before.velocity
-        measured = (xy - before.xy) / (time - before.time)
-        measured *= min(1.0, FASTEST / max(float(np.linalg.norm(measured)), 1e-9))
-        return (1 - SMOOTHING) * before.velocity + SMOOTHING * measured
+
+def _tracked(before: _Seen, xy: Float, time: float) -> _Seen:
+    """Somebody who is seen again, at xy (2,)."""
+    dt = time - before.time
+    if dt < 1e-3:
+        return before
+    expected = before.xy + before.velocity * dt
+    error = xy - expected
+    if np.linalg.norm(error) > JUMP:
+        return _Seen.new(xy, time)
+    velocity = before.velocity + SPEED_GAIN / dt * error
+    velocity *= min(1.0, FASTEST / max(float(np.linalg.norm(velocity)), 1e-9))
+    return _Seen(expected + GAIN * error, velocity, time, before.since)

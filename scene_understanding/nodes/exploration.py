@@ -218,7 +218,8 @@ class ExplorationNode(Node):
             self._explorer.update_obstacles(np.zeros((0, 2)))
         try:
             with context.stage("decide"):
-                decision = self._explorer.decide(now_ns * 1e-9, pose, self._people.places(now_ns * 1e-9))
+                now = now_ns * 1e-9
+                decision = self._explorer.decide(now, pose, self._people.places(now), self._people.stands(now))
         except Exception as error:  # whatever it is, the base must not go on with its last velocity
             context.warn(f"the robot stands: deciding failed: {type(error).__name__}: {error}")
             return self._standing(header)
