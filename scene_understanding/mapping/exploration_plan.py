@@ -16,7 +16,7 @@ from scene_understanding.mapping.layers import UNSURE
 from scene_understanding.mapping.path_follower import angle_between
 
 Float = NDArray[np.float64]
-TIGHTER = (0.05, 0.03)
+LEAST_MARGIN = 0.03
 """Metres that are kept from obstacles where the wanted margin leaves no way; a map shows them larger than they are."""
 BESIDE_OBSTACLES = np.float32(0.2)
 """Worth of unknown cells too near to obstacles for the robot: the inside of furniture, mostly."""
@@ -44,7 +44,7 @@ class PlannerParameters:
 
     Attributes:
         radius: of the robot, metres.
-        margin: kept from obstacles beyond it, metres.
+        margin: kept from obstacles beyond it, metres, where there is room.
         unknown_margin: metres by which the robot's middle stays away from what is unknown.
         sight: what its sensors see of the floor.
         presumed: metres around the robot within which unknown floor in its sight is driven on, since sensors do not see
@@ -162,7 +162,7 @@ class Planner:
     def way_is_clear(self, way: Float, obstacles: Float) -> bool:
         """Whether the robot still fits through along way (K, 2), with what else a sensor sees, at obstacles (M, 2)."""
         grid = self._map.obstacles.with_points(obstacles)
-        least = self.parameters.radius + TIGHTER[-1] / 2
+        least = self.parameters.radius + LEAST_MARGIN / 2
         return all(grid.line_is_clear(a, b, least) for a, b in zip(way[:-1], way[1:], strict=True))
 
     def give_up(self, goal: Goal, now: float) -> None:
@@ -185,16 +185,11 @@ class Planner:
             present: the goal that the robot is on its way to.
         """
         p = self.parameters
-        ground, plan = self._ground(xy, obstacles), None
-        discs = ground.with_discs(people, max(person_radius - p.radius - TIGHTER[0], 0.0))
-        for margin in (p.margin, *TIGHTER):
-            paths = _paths(discs, xy, p.radius + margin)
-            self.cut_off = present is not None and not np.isfinite(paths.length[tuple(discs.cells(present.place))])
-            best = self._best(now, paths, xy, yaw, present)
-            if best is not None and not self.cut_off:
-                return best
-            plan = plan or best
-        return plan
+        ground = self._ground(xy, obstacles)
+        discs = ground.with_discs(people, max(person_radius - p.radius - LEAST_MARGIN, 0.0))
+        paths = _paths(discs, xy, p.radius + LEAST_MARGIN, p.radius + p.margin)
+        self.cut_off = present is not None and not np.isfinite(paths.length[tuple(discs.cells(present.place))])
+        return self._best(now, paths, xy, yaw, present)
 
     def _ground(self, xy: Float, obstacles: Float) -> OccupancyGrid:
         """What the robot keeps away from by radius and margin: obstacles, and the inside of the unknown."""
@@ -260,14 +255,14 @@ def _turning(xy: Float, yaw: float, places: Float, heading: Float) -> Float:
     return np.asarray(first + last)
 
 
-def _paths(ground: OccupancyGrid, xy: Float, clearance: float) -> ShortestPaths:
+def _paths(ground: OccupancyGrid, xy: Float, clearance: float, preferred: float) -> ShortestPaths:
     """From xy (2,); where something is too close for that, from the nearest place within half a metre that has room."""
     if ground.clearance_at(xy) <= clearance:
         cells = np.argwhere(ground.clearance > clearance)
         distance = np.linalg.norm(ground.centers(cells) - xy, axis=1)
         if len(cells) and distance.min() < 0.5:
-            return ground.shortest_paths(ground.centers(cells[distance.argmin()]), clearance)
-    return ground.shortest_paths(xy, clearance)
+            xy = ground.centers(cells[distance.argmin()])
+    return ground.shortest_paths(xy, clearance, preferred)
 
 
 def _disc(radius: int) -> NDArray[np.uint8]:

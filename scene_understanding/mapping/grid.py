@@ -95,20 +95,26 @@ class OccupancyGrid:
         """
         return self.shortest_paths(start, clearance).to(goal)
 
-    def shortest_paths(self, start: ArrayLike, clearance: float) -> ShortestPaths:
-        """All shortest paths from start (2,), costs as in `shortest_path`."""
+    def shortest_paths(
+        self, start: ArrayLike, clearance: float, preferred: float | None = None
+    ) -> ShortestPaths:
+        """All shortest paths from start (2,), costs as in `shortest_path`.
+
+        Where there is room they keep `preferred` metres; not given, it is `clearance`.
+        """
+        preferred = clearance if preferred is None else preferred
         xy = np.asarray(start, np.float64)
         free = self.clearance > clearance
         numbers = np.full(free.shape, -1, np.int64)
         numbers[free] = np.arange(int(free.sum()))
         cost, previous = np.full(int(free.sum()), np.inf), np.full(int(free.sum()), -1)
         if (source := int(numbers[tuple(self.cells(xy))])) >= 0:
-            graph = self._graph(numbers, clearance)
+            graph = self._graph(numbers, preferred)
             cost, previous = dijkstra(graph, directed=False, indices=source, return_predecessors=True)
-        return ShortestPaths(self, xy, clearance, numbers, cost, previous)
+        return ShortestPaths(self, xy, preferred, numbers, cost, previous)
 
-    def _graph(self, numbers: NDArray[np.int64], clearance: float) -> csr_matrix:
-        cost = 1 + 2 * np.clip(1.5 - self.clearance / max(clearance, 0.05), 0, 1)
+    def _graph(self, numbers: NDArray[np.int64], preferred: float) -> csr_matrix:
+        cost = 1 + 2 * np.clip(1.5 - self.clearance / max(preferred, 0.05), 0, 1)
         rows, columns, weights = [], [], []
         height, width = numbers.shape
         for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
@@ -121,12 +127,16 @@ class OccupancyGrid:
         n = int(numbers.max()) + 1
         return csr_matrix((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=(n, n))
 
-    def straightened(self, points: Float, clearance: float) -> Float:
-        """(J, 2) of (K, 2) way points those that no straight line of nearly the same clearance makes needless."""
-        kept, i = [points[0]], 0
+    def straightened(self, points: Float, preferred: float) -> Float:
+        """(J, 2) of (K, 2) way points those that no straight line makes needless that keeps `preferred` metres, or
+        nearly what the way itself keeps there."""
+        kept, i, clearance = [points[0]], 0, self.clearance_at(points)
         while i < len(points) - 1:
             j = min(i + 60, len(points) - 1)
-            while j > i + 1 and not self.line_is_clear(points[i], points[j], clearance * 1.02):
+            while j > i + 1:
+                least = min(preferred * 1.02, float(clearance[i : j + 1].min()) * 0.98)
+                if self.line_is_clear(points[i], points[j], least):
+                    break
                 j = i + (j - i) // 2
             kept.append(points[j])
             i = j
@@ -140,7 +150,7 @@ class ShortestPaths:
     Attributes:
         grid: what is in the way.
         start: (2,) float64, metres.
-        clearance: radius of the disc, metres.
+        preferred: metres that they keep from obstacles where there is room.
         number: (rows, columns) int64 of the cells where the disc fits, -1 elsewhere.
         cost: (n,) float64 by number, cells; infinite where it cannot get to.
         previous: (n,) the number of the cell before; negative where there is none.
@@ -148,7 +158,7 @@ class ShortestPaths:
 
     grid: OccupancyGrid
     start: Float
-    clearance: float
+    preferred: float
     number: NDArray[np.int64]
     cost: Float
     previous: NDArray[np.integer]
@@ -173,4 +183,4 @@ class ShortestPaths:
             chain.append(int(self.previous[chain[-1]]))
         cells = np.argwhere(self.number >= 0)[chain[::-1]]
         points = np.concatenate([[self.start], self.grid.centers(cells)[1:-1], [np.asarray(goal, np.float64)]])
-        return self.grid.straightened(points, self.clearance)
+        return self.grid.straightened(points, self.preferred)
