@@ -36,7 +36,7 @@ TURN_FIRST = 0.8
 """Radians off the way beyond which the robot turns on the spot: rarely, since that takes time."""
 SLACK = 0.05
 """Metres that people may be nearer to the way than was planned, before the robot waits."""
-MOVING_NEAR = 2.0
+MOVING_NEAR = 1.2
 """Metres within which ways keep away from what moves; what is farther away will be elsewhere by then."""
 NEARLY, PAUSE = 0.6, 1.0
 """Share of the goal's worth that makes another one nearly as good: then a way that is shut is waited for that long, s."""
@@ -64,8 +64,8 @@ class ExplorerParameters:
 
     planner: PlannerParameters = field(default_factory=PlannerParameters)
     speed: float = 0.8
-    turn: float = 1.4
-    look_turn: float = 0.9
+    turn: float = 1.6
+    look_turn: float = 1.2
     yield_distance: float = 1.0
     person_radius: float = 0.45
     replan: float = 1.0
@@ -112,7 +112,7 @@ class Explorer:
         self._goal: Goal | None = None
         self._value = 0.0
         self._follower = PathFollower()
-        self._obstacles = self._unmapped = self._people = self._stay = np.zeros((0, 2))
+        self._obstacles = self._things = self._unmapped = self._people = self._stay = np.zeros((0, 2))
         self._to_turn, self._yaw = self._once_around, 0.0
         self._planned_at = self._waiting_since = self._back_until = -np.inf
         self._progress: tuple[float, Float, float] | None = None
@@ -153,19 +153,18 @@ class Explorer:
         if not self._planner.has_map:
             return self._decision(Velocity(), planned=False)
         self._people = people
-        here = map_from_base.translation[:2]
-        near = np.linalg.norm(people - here, axis=1) < MOVING_NEAR
-        self._stay = people if stands is None else people[stands | near]
-        self._unmapped = self._planner.unmapped(self._without(people))
-        self._unmapped = self._unmapped[np.linalg.norm(self._unmapped - here, axis=1) < MOVING_NEAR]
         xy, yaw = map_from_base.translation[:2], map_from_base.yaw
+        near = np.linalg.norm(people - xy, axis=1) < MOVING_NEAR
+        self._stay = people if stands is None else people[stands | near]
+        self._things = self._near_things(xy)
+        self._unmapped = self._planner.unmapped(self._things)
         self._remember(now, xy, yaw)
         turned, self._yaw = abs(angle_between(yaw, self._yaw)), yaw
         if self._state == "waiting for a map":
             self._state = "looking"
         elif self._state == "looking":
             self._to_turn -= turned
-        if self._state == "looking" and self._to_turn > 0:
+        if self._state == "looking" and self._to_turn > 0 and not self._in_vain:
             return self._decision(Velocity(0.0, self.parameters.look_turn), planned=False)
         if self._state == "done":
             return self._decision(Velocity(), planned=False)
@@ -176,10 +175,11 @@ class Explorer:
             self._plan(now, xy, yaw)
         return self._decision(self._drive(now, map_from_base), planned)
 
-    def _without(self, people: Float) -> Float:
-        """The obstacles that are none of people (P, 2), from whom the robot keeps away anyway."""
-        gap = np.linalg.norm(self._obstacles[:, None] - people, axis=-1).min(axis=1, initial=np.inf)
-        return self._obstacles[gap > self.parameters.person_radius]
+    def _near_things(self, xy: Float) -> Float:
+        """(K, 2) the obstacles around xy (2,) that are none of people, from whom the robot keeps away anyway."""
+        near = self._obstacles[np.linalg.norm(self._obstacles - xy, axis=1) < MOVING_NEAR]
+        gap = np.linalg.norm(near[:, None] - self._people, axis=-1).min(axis=1, initial=np.inf)
+        return near[gap > self.parameters.person_radius]
 
     def _decision(self, velocity: Velocity, planned: bool) -> Decision:
         goal = None if self._goal is None else self._goal.pose
@@ -210,12 +210,12 @@ class Explorer:
             return due
         if self._goal is None:
             return True
-        return not self._planner.way_is_clear(self._follower.ahead(xy), self._unmapped)
+        return not self._planner.way_is_clear(self._follower.ahead(xy), self._things)
 
     def _plan(self, now: float, xy: Float, yaw: float) -> None:
         p = self.parameters
         self._planned_at = now
-        plan = self._planner.plan(now, xy, yaw, self._unmapped, self._stay, p.person_radius, self._goal)
+        plan = self._planner.plan(now, xy, yaw, self._things, self._stay, p.person_radius, self._goal)
         if self._planner.cut_off and self._waits_for_way(now, plan):
             self._follower = PathFollower()
             return
@@ -224,10 +224,10 @@ class Explorer:
             self._value = plan.value
             return
         self._goal, self._follower = None, PathFollower()
-        if self._in_vain and not self._planner.waits(now):
-            self._state = "done"
-        else:
+        if not self._in_vain:
             self._state, self._to_turn, self._in_vain = "looking", self._once_around, True
+        elif self._to_turn <= 0 and not self._planner.waits(now):
+            self._state = "done"
 
     def _waits_for_way(self, now: float, other: Plan | None) -> bool:
         """Whether the way to the goal, which is shut, may open again soon; when not, it is given up, unless there is an

@@ -20,6 +20,8 @@ LEAST_MARGIN = 0.03
 """Metres that are kept from obstacles where the wanted margin leaves no way; a map shows them larger than they are."""
 BESIDE_OBSTACLES = np.float32(0.2)
 """Worth of unknown cells too near to obstacles for the robot: the inside of furniture, mostly."""
+APART = 0.1
+"""Metres that are kept from what is not in the map, beyond those from other obstacles: it may be somebody."""
 SAME = 1
 """Cells beside what the map knows within which a sensor sees the same thing."""
 SEEN_FROM_GOAL = 3
@@ -71,7 +73,7 @@ class PlannerParameters:
     confidence_weight: float = 0.2
     unsure_weight: float = 0.2
     spacing: float = 0.5
-    give_up: float = 30.0
+    give_up: float = 12.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +196,7 @@ class Planner:
     def _ground(self, xy: Float, obstacles: Float) -> OccupancyGrid:
         """What the robot keeps away from by radius and margin: obstacles, and the inside of the unknown."""
         p, known = self.parameters, self._map
-        blocked = known.obstacles.with_points(obstacles)
+        blocked = known.obstacles.with_points(obstacles).with_discs(self.unmapped(obstacles), APART)
         all_around = Sight(2 * np.pi, 0.0, p.presumed)
         unknown = known.unknown & ~visible_cells(blocked, xy, 0.0, all_around)
         shrink = max(0, round((p.radius + p.margin - p.unknown_margin) / known.resolution))

@@ -102,7 +102,7 @@ def steer(
     angular = float(np.clip(TURN_GAIN * error, -turn, turn))
     if abs(error) > turn_first:
         return Velocity(0.0, angular)
-    linear = speed * min(1.0, 0.35 + 1.5 * room) * np.cos(error) ** 4
+    linear = speed * min(1.0, 0.5 + 1.5 * room) * np.cos(error) ** 4
     return Velocity(float(min(linear, 0.1 + left)), angular)
 
 

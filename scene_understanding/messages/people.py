@@ -24,6 +24,7 @@ from scene_understanding.messages.types import (
     Vector3,
 )
 
+_NAMES = COCO18_NAMES
 _COUNT = len(COCO18_NAMES)
 BODY_COLOUR = 0.3, 0.7, 1.0, 0.3
 """Red, green, blue and opacity of bodies."""
@@ -70,6 +71,19 @@ class PeopleArrays:
         count = np.count_nonzero(known, axis=1)
         person = np.arange(len(self))
         return (ascending[person, np.maximum(count - 1, 0) // 2] + ascending[person, count // 2 % _COUNT]) / 2
+
+    @property
+    def trunks(self) -> NDArray[np.float32]:
+        """(N, 3) float32, metres: where the middles of their bodies are: the mean of neck and middles between right and
+        left, of what is known; without any of these `positions`, which lies beside where half a body is seen."""
+        middles = [self.points[:, _NAMES.index("neck")]]
+        for joint in ("shoulder", "hip", "knee", "ankle"):
+            right, left = (self.points[:, _NAMES.index(f"{side}_{joint}")] for side in ("right", "left"))
+            middles.append((right + left) / 2)
+        known = np.isfinite(middles).all(-1)
+        count = known.sum(0)[:, None]
+        mean = np.where(known[..., None], middles, 0).sum(0) / np.maximum(count, 1)
+        return np.where(count > 0, mean, self.positions).astype(np.float32)
 
 
 def arrays_to_people(people: PeopleArrays, header: Header) -> Any:

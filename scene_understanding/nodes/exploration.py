@@ -183,7 +183,7 @@ class ExplorationNode(Node):
     def _see_people(self, message: Any, context: Context) -> None:
         people, stamp_ns = people_to_arrays(message), stamp_to_ns(message.header.stamp)
         pose = context.transforms.lookup(self.parameters.map_frame, message.header.frame_id, stamp_ns)
-        self._people.update(people.ids, pose.apply(people.positions)[:, :2], stamp_ns * 1e-9)
+        self._people.update(people.ids, pose.apply(people.trunks)[:, :2], stamp_ns * 1e-9)
 
     def _see_obstacles(self, message: Any, context: Context) -> None:
         """What the LiDAR sees near the robot, between the floor and its top."""

@@ -256,7 +256,7 @@ class SemanticMapNode(Node):
         map_from_people = self._pose(message.header.frame_id, stamp_to_ns(message.header.stamp), context)
         people = people_to_arrays(message)
         self._people = stamp_ns, capsules(map_from_people.apply(people.points))
-        self._memory.update(people.ids, map_from_people.apply(people.positions)[:, :2], stamp_ns * 1e-9)
+        self._memory.update(people.ids, map_from_people.apply(people.trunks)[:, :2], stamp_ns * 1e-9)
 
     def _integrate(
         self,
