@@ -39,7 +39,10 @@ SLACK = 0.05
 MOVING_NEAR = 1.2
 """Metres within which ways keep away from what moves; what is farther away will be elsewhere by then."""
 NEARLY, PAUSE = 0.6, 1.0
-"""Share of the goal's worth that makes another one nearly as good: then a way that is shut is waited for that long, s."""
+"""Share of the goal's worth that makes another one nearly as good: that long, s, a shut way is waited for then."""
+SHUT = 30.0
+"""Seconds for which the robot looks out for a way that people or things that are not mapped shut, when all others are
+explored."""
 BRAKING, REACTION, LEAST = 1.0, 0.3, 0.1
 """Of the stop that is kept free of people: m/s2, seconds until it begins, and metres at least."""
 TOUCH, FEELER, AHEAD = 0.03, 0.05, 0.3
@@ -119,7 +122,7 @@ class Explorer:
         self._trail: deque[Float] = deque(maxlen=30)
         self._before: tuple[float, Float] | None = None
         self._speed = 0.0
-        self._in_vain = False
+        self._in_vain, self._in_vain_since = False, -np.inf
 
     @property
     def _once_around(self) -> float:
@@ -226,8 +229,10 @@ class Explorer:
         self._goal, self._follower = None, PathFollower()
         if not self._in_vain:
             self._state, self._to_turn, self._in_vain = "looking", self._once_around, True
+            self._in_vain_since = now
         elif self._to_turn <= 0 and not self._planner.waits(now):
-            self._state = "done"
+            shut = self._planner.is_shut(now, xy, yaw) and now - self._in_vain_since < SHUT
+            self._state = "looking" if shut else "done"
 
     def _waits_for_way(self, now: float, other: Plan | None) -> bool:
         """Whether the way to the goal, which is shut, may open again soon; when not, it is given up, unless there is an

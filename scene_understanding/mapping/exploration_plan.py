@@ -16,12 +16,15 @@ from scene_understanding.mapping.layers import UNSURE
 from scene_understanding.mapping.path_follower import angle_between
 
 Float = NDArray[np.float64]
+NOTHING = np.zeros((0, 2))
 LEAST_MARGIN = 0.03
 """Metres that are kept from obstacles where the wanted margin leaves no way; a map shows them larger than they are."""
 BESIDE_OBSTACLES = np.float32(0.2)
 """Worth of unknown cells too near to obstacles for the robot: the inside of furniture, mostly."""
 APART = 0.1
 """Metres that are kept from what is not in the map, beyond those from other obstacles: it may be somebody."""
+NO_CLASS = 100
+"""Uncertainty of what is in the way and has no class."""
 SAME = 1
 """Cells beside what the map knows within which a sensor sees the same thing."""
 SEEN_FROM_GOAL = 3
@@ -155,9 +158,10 @@ class Planner:
         self._looks += SEEN_FROM_GOAL * visible_cells(self._map.obstacles, xy, yaw, self.parameters.sight)
 
     def unmapped(self, points: Float) -> Float:
-        """(K, 2) those of points (M, 2), where a sensor sees something, at which the map has nothing."""
+        """(K, 2) those of points (M, 2), where a sensor sees something, at which the map has nothing of any class."""
         grid = self._map.obstacles
-        near = cv2.dilate(grid.occupied.astype(np.uint8), _disc(SAME))
+        known = grid.occupied & (self._map.uncertainty < NO_CLASS)
+        near = cv2.dilate(known.astype(np.uint8), _disc(SAME))
         row, column = grid.cells(points).T
         return points[near[row, column] == 0]
 
@@ -189,9 +193,25 @@ class Planner:
         p = self.parameters
         ground = self._ground(xy, obstacles)
         discs = ground.with_discs(people, max(person_radius - p.radius - LEAST_MARGIN, 0.0))
-        paths = _paths(discs, xy, p.radius + LEAST_MARGIN, p.radius + p.margin)
+        paths = self._paths(discs, xy)
         self.cut_off = present is not None and not np.isfinite(paths.length[tuple(discs.cells(present.place))])
         return self._best(now, paths, xy, yaw, present)
+
+    def is_shut(self, now: float, xy: Float, yaw: float) -> bool:
+        """Whether there would be a goal if nobody, and nothing but what the map has, were in the way."""
+        return self._best(now, self._paths(self._ground(xy, NOTHING), xy), xy, yaw, None) is not None
+
+    def _paths(self, ground: OccupancyGrid, xy: Float) -> ShortestPaths:
+        """From xy (2,); where something is too close for that, from the nearest place within half a metre that has
+        room."""
+        p = self.parameters
+        least = p.radius + LEAST_MARGIN
+        if ground.clearance_at(xy) <= least:
+            cells = np.argwhere(ground.clearance > least)
+            distance = np.linalg.norm(ground.centers(cells) - xy, axis=1)
+            if len(cells) and distance.min() < 0.5:
+                xy = ground.centers(cells[distance.argmin()])
+        return ground.shortest_paths(xy, least, p.radius + p.margin)
 
     def _ground(self, xy: Float, obstacles: Float) -> OccupancyGrid:
         """What the robot keeps away from by radius and margin: obstacles, and the inside of the unknown."""
@@ -255,16 +275,6 @@ def _turning(xy: Float, yaw: float, places: Float, heading: Float) -> Float:
     way = np.where(np.hypot(*ahead.T) < HERE, yaw, np.arctan2(*ahead.T[::-1]))
     first, last = (np.abs(np.angle(np.exp(1j * turn))) for turn in (way - yaw, heading - way))
     return np.asarray(first + last)
-
-
-def _paths(ground: OccupancyGrid, xy: Float, clearance: float, preferred: float) -> ShortestPaths:
-    """From xy (2,); where something is too close for that, from the nearest place within half a metre that has room."""
-    if ground.clearance_at(xy) <= clearance:
-        cells = np.argwhere(ground.clearance > clearance)
-        distance = np.linalg.norm(ground.centers(cells) - xy, axis=1)
-        if len(cells) and distance.min() < 0.5:
-            xy = ground.centers(cells[distance.argmin()])
-    return ground.shortest_paths(xy, clearance, preferred)
 
 
 def _disc(radius: int) -> NDArray[np.uint8]:

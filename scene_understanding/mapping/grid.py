@@ -95,9 +95,7 @@ class OccupancyGrid:
         """
         return self.shortest_paths(start, clearance).to(goal)
 
-    def shortest_paths(
-        self, start: ArrayLike, clearance: float, preferred: float | None = None
-    ) -> ShortestPaths:
+    def shortest_paths(self, start: ArrayLike, clearance: float, preferred: float | None = None) -> ShortestPaths:
         """All shortest paths from start (2,), costs as in `shortest_path`.
 
         Where there is room they keep `preferred` metres; not given, it is `clearance`.

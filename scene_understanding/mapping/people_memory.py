@@ -16,6 +16,8 @@ SURE = 1.0
 """Seconds for which somebody must have been seen for that."""
 GAIN, SPEED_GAIN = 0.5, 0.17
 """Of a measurement on the remembered place and speed (an alpha-beta filter, critically damped)."""
+NEAR = 0.5
+"""Metres from where somebody is expected, who is not seen, within which a new track is of them."""
 JUMP = 1.0
 """Metres from where they are expected beyond which somebody is taken for somebody else."""
 
@@ -35,6 +37,10 @@ class _Seen:
     def stands(self) -> bool:
         return bool(np.linalg.norm(self.velocity) < STANDING) and self.time - self.since >= SURE
 
+    def at(self, time: float) -> Float:
+        """(2,) where they are thought to be."""
+        return self.xy if self.stands else self.xy + self.velocity * max(time - self.time, 0.0)
+
 
 class PeopleMemory:
     """Keeps everybody for a while after they were last seen, with their speed; longer who stands: they tend to stay."""
@@ -50,18 +56,25 @@ class PeopleMemory:
         An id of 0 is somebody who is not tracked: kept, with no speed, until the next update.
         """
         self._seen = {i: s for i, s in self._seen.items() if i > 0 and self._is_kept(s, time)}
-        for k in np.flatnonzero(np.isfinite(positions).all(axis=1)).tolist():
+        placed = np.flatnonzero(np.isfinite(positions).all(axis=1)).tolist()
+        for k in placed:
             i, xy = int(ids[k]), positions[k].astype(np.float64)
-            before = self._seen.get(i)
-            known = i > 0 and before is not None
-            self._seen[i if i > 0 else -1 - k] = _tracked(before, xy, time) if known else _Seen.new(xy, time)
+            before = self._seen.get(i) if i > 0 else None
+            if i > 0 and before is None:
+                before = self._lost(xy, time, {int(ids[j]) for j in placed})
+            seen = _Seen.new(xy, time) if before is None else _tracked(before, xy, time)
+            self._seen[i if i > 0 else -1 - k] = seen
+
+    def _lost(self, xy: Float, time: float, present: set[int]) -> _Seen | None:
+        """Takes out who is expected near xy (2,) and not `present`: the same person, whose track was lost."""
+        gap = {i: float(np.linalg.norm(s.at(time) - xy)) for i, s in self._seen.items() if i > 0 and i not in present}
+        nearest = min(gap, key=lambda i: gap[i], default=None)
+        return self._seen.pop(nearest) if nearest is not None and gap[nearest] < NEAR else None
 
     def places(self, time: float) -> Float:
         """(P, 2) float64, metres: where everybody of the last seconds is thought to be at `time`: who stands where they
         were, who walks as far on as their speed takes them."""
-        seen = self._kept(time)
-        ahead = [0.0 if s.stands else max(time - s.time, 0.0) for s in seen]
-        return np.array([s.xy + s.velocity * t for s, t in zip(seen, ahead, strict=True)]).reshape(-1, 2)
+        return np.array([s.at(time) for s in self._kept(time)]).reshape(-1, 2)
 
     def stands(self, time: float) -> NDArray[np.bool_]:
         """(P,) which of `places` are of people who stand."""
@@ -79,7 +92,7 @@ def _tracked(before: _Seen, xy: Float, time: float) -> _Seen:
     dt = time - before.time
     if dt < 1e-3:
         return before
-    expected = before.xy + before.velocity * dt
+    expected = before.xy + before.velocity * (min(dt, SURE) if before.stands else dt)
     error = xy - expected
     if np.linalg.norm(error) > JUMP:
         return _Seen.new(xy, time)

@@ -42,7 +42,9 @@ def pillars(places: Float, radius: float, ground: float) -> Volume:
 
     corner = np.full((len(places), 1), 1.0)
     return Volume(
-        np.concatenate([places - radius, low * corner], 1), np.concatenate([places + radius, high * corner], 1), contains
+        np.concatenate([places - radius, low * corner], 1),
+        np.concatenate([places + radius, high * corner], 1),
+        contains,
     )
 
 

@@ -64,8 +64,11 @@ class SemanticMap:
         self.parameters = parameters or MapParameters()
         self._folder = folder
         p = self.parameters
-        levels = (p.hit, p.miss, p.empty, p.full, p.occupied)
-        self._hit, self._miss, self._empty, self._full, self.occupied = (round(TENTH * value) for value in levels)
+        levels = (p.hit, p.hit_unlabelled, p.miss, p.empty, p.full, p.occupied)
+        self._hit, self._hit_unlabelled, self._miss, self._empty, self._full, self.occupied = (
+            round(TENTH * value) for value in levels
+        )
+        self._full_unlabelled = min(self.occupied + self._hit_unlabelled, self._full)
         self.columns = Columns(labels, p.voxel, self.occupied, grid or GridParameters())
         self.blocks = Blocks(p.max_blocks, folder)
         self.ids = np.array([UNLABELLED, *labels.ids], np.uint16)
@@ -98,7 +101,6 @@ class SemanticMap:
         ground: float = 0.0,
         people: Volume | None = None,
         max_range: float | None = None,
-        hit: float | None = None,
     ) -> None:
         """Takes in a cloud whose origin is the sensor's; points that are NaN, or 0 0 0, which some drivers write for
         nothing, say nothing; those beyond `max_range` only show what is free.
@@ -108,7 +110,7 @@ class SemanticMap:
                 unlabelled; without `confidence` it is `unsaid`.
             ground: height of the floor under the robot, metres in the map.
             people: what is in there does not enter.
-            max_range, hit: in the place of those of the parameters.
+            max_range: in the place of that of the parameters.
 
         Raises:
             MapError: `max_blocks` are too few for what is within `max_range`.
@@ -131,7 +133,7 @@ class SemanticMap:
         voxels = slots[hits.block] * VOXELS + hits.inner
         before = self.blocks.occupancy.reshape(-1)[voxels]
         self._carve(through, sight.image, map_from_cloud)
-        self._raise(voxels, before, self._hit if hit is None else round(TENTH * hit))
+        self._raise(voxels, before, hits.said > 0)
         self._vote(voxels, hits)
         self.blocks.settled[slots] = False
         self.blocks.changed[slots] = True
@@ -223,9 +225,11 @@ class SemanticMap:
         shows = ((old >= self.occupied) & (new < self.occupied)) | ((old == 0) & (new < 0))
         self.blocks.changed[slots] |= shows.any(1)
 
-    def _raise(self, voxels: Int, before: NDArray[np.int8], hit: int) -> None:
+    def _raise(self, voxels: Int, before: NDArray[np.int8], labelled: NDArray[np.bool_]) -> None:
         """A voxel that was hit was not seen through, whatever the image says: its occupancy was `before`."""
-        self.blocks.occupancy.reshape(-1)[voxels] = np.minimum(before + np.int16(hit), self._full)
+        hit = np.where(labelled, np.int16(self._hit), np.int16(self._hit_unlabelled))
+        most = np.where(labelled, np.int16(self._full), np.maximum(before, np.int16(self._full_unlabelled)))
+        self.blocks.occupancy.reshape(-1)[voxels] = np.minimum(before + hit, most)
 
     def _vote(self, voxels: Int, hits: _Hits) -> None:
         labelled = hits.said > 0

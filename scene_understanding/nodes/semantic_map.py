@@ -72,9 +72,9 @@ class Parameters:
     )  # fmt: skip
     scratch: str = parameter("", "folder of the scratch file; empty: the system's folder for temporary files")
     hit: float = parameter(_M.hit, "log odds of occupied that a voxel gains when a point is in it", bounds=(0.1, 5.0))
-    hit_lidar: float = parameter(
-        0.3, "likewise for a point of the LiDAR, which sees whoever walks by, all around, and tells no people from "
-        "walls", bounds=(0.1, 5.0), runtime=True,
+    hit_unlabelled: float = parameter(
+        0.3, "likewise when the points have no class: whoever walks by a LiDAR leaves such",
+        bounds=(0.1, 5.0),
     )  # fmt: skip
     miss: float = parameter(_M.miss, "log odds that it loses when it was seen through", bounds=(0.1, 5.0))
     occupied: float = parameter(_M.occupied, "log odds from which on it counts as occupied", bounds=(0.1, 3.5))
@@ -124,7 +124,8 @@ class Parameters:
     def of_map(self) -> MapParameters:
         return MapParameters(
             voxel=self.voxel, max_range=self.max_range, max_points=self.max_points, max_blocks=self.max_blocks,
-            hit=self.hit, miss=self.miss, occupied=self.occupied, trust=self.trust, kept_out=self.kept_out,
+            hit=self.hit, hit_unlabelled=self.hit_unlabelled, miss=self.miss, occupied=self.occupied, trust=self.trust,
+            kept_out=self.kept_out,
         )  # fmt: skip
 
     @property
@@ -272,9 +273,10 @@ class SemanticMapNode(Node):
         x, y, ground = map_from_base.translation.tolist()
         self._place = x, y
         if source == "lidar":
-            cloud = with_floor(cloud, map_from_cloud, ground, p.lidar_floor, built.labels, p.traversable)
-        hit = p.hit if source == "points" else p.hit_lidar
-        built.integrate(cloud, map_from_cloud, ground, self._people_near(stamp_ns, ground, p.people_margin), reach, hit)
+            height = map_from_cloud.apply(cloud.xyz)[..., 2] - ground
+            driven_on = (*p.traversable, *p.rough)
+            cloud = with_floor(cloud, height, p.lidar_floor, p.step, built.labels, driven_on)
+        built.integrate(cloud, map_from_cloud, ground, self._people_near(stamp_ns, ground, p.people_margin), reach)
         built.clear_inside(self._people_near(stamp_ns, ground, min(p.people_margin, SKIN)))
         if p.robot_radius > 0:
             built.stand((x, y), p.robot_radius, ground)
@@ -340,23 +342,32 @@ class SemanticMapNode(Node):
 
 
 def with_floor(
-    cloud: PointCloud, map_from_cloud: Pose, ground: float, reach: float, labels: LabelSet, traversable: Sequence[str]
+    cloud: PointCloud,
+    height: NDArray[np.floating],
+    reach: float,
+    step: float,
+    labels: LabelSet,
+    driven_on: Sequence[str],
 ) -> PointCloud:
-    """The cloud with a class for what lies within `reach` metres of the height `ground` and has none.
+    """The cloud, of a LiDAR, with the classes that can be driven on where the floor can be.
 
-    It is the first class of `traversable` that the labels have. A LiDAR sees the floor all around, the camera, which
-    tells classes, only ahead.
+    What lies within `reach` metres of the height that the robot stands at and has no class is of the first class of
+    `driven_on` that the labels have: a LiDAR sees the floor all around, the camera, which tells classes, only ahead.
+    What is of such a class and more than `step` metres above or below has none: the foot of somebody in front of the
+    floor.
+
+    Args:
+        height: (N,) of each point over the floor under the robot, metres.
     """
-    driven_on = [labels.id_of(name) for name in traversable if name in labels.names]
-    if not driven_on or reach == 0:
+    ids = [labels.id_of(name) for name in driven_on if name in labels.names]
+    if not ids:
         return cloud
-    height = map_from_cloud.apply(cloud.xyz)[..., 2] - ground
-    nothing = np.full(height.shape, UNLABELLED, np.uint16)
-    label = nothing if cloud.label is None else cloud.label
+    label = np.full(height.shape, UNLABELLED, np.uint16) if cloud.label is None else cloud.label
     confidence = np.ones(height.shape, np.float32) if cloud.confidence is None else cloud.confidence
-    flat = (np.abs(height) <= reach) & (label == UNLABELLED)
+    label = np.where(np.isin(label, ids) & (np.abs(height) > step), np.uint16(UNLABELLED), label)
+    flat = (np.abs(height) <= reach) & (label == UNLABELLED) & (reach > 0)
     return replace(
-        cloud, label=np.where(flat, np.uint16(driven_on[0]), label),
+        cloud, label=np.where(flat, np.uint16(ids[0]), label),
         confidence=np.where(flat, np.float32(FLOOR_CONFIDENCE), confidence),
     )  # fmt: skip
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scene_understanding.mapping.exploration_plan import TRIES, Planner, PlannerParameters
+from scene_understanding.mapping.exploration_plan import TRIES, Planner, PlannerParameters, _turning
 from scene_understanding.mapping.frontiers import KnownGrid
 from scene_understanding.mapping.information import Sight
 
@@ -111,3 +111,25 @@ def test_a_way_is_clear_until_something_stands_on_it() -> None:
 def test_only_what_the_map_has_not_is_unmapped() -> None:
     points = np.array([[0.02, 1.0], [1.0, 1.0]])
     np.testing.assert_allclose(planner(two_rooms(17)).unmapped(points), points[1:])
+
+
+def test_a_goal_is_cut_off_only_where_the_narrowest_way_is_shut() -> None:
+    one = planner(two_rooms(9))
+    goal = plan(one).goal
+    assert plan(one, present=goal) is not None and not one.cut_off
+    one.plan(0.0, START, 0.0, NOTHING, np.array([[2.05, 1.0]]), 0.45, goal)
+    assert one.cut_off
+
+
+def test_more_room_is_left_for_what_the_map_has_not() -> None:
+    post = np.array([[1.5, 1.05]])
+    for obstacles, least in ((NOTHING, 0.0), (post, 0.3)):
+        way = planner(two_rooms(17)).plan(0.0, START, 0.0, obstacles, NOBODY, 0.45, None).way
+        points = np.concatenate([np.linspace(a, b, 50) for a, b in zip(way[:-1], way[1:], strict=True)])
+        assert np.linalg.norm(points - post, axis=1).min() > least
+
+
+def test_turning_counts_at_either_end() -> None:
+    places = np.array([[1.0, 0.0], [0.0, 1.0], [0.1, 0.0]])
+    turning = _turning(np.zeros(2), 0.0, places, np.array([np.pi / 2, np.pi / 2, -1.0]))
+    np.testing.assert_allclose(turning, [np.pi / 2, np.pi / 2, 1.0])

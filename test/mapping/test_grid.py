@@ -48,3 +48,13 @@ def test_points_beyond_the_edge_block_nothing(two_rooms) -> None:
     blocked = two_rooms.with_points(np.array([[0.02, 3.02], [-5.0, 3.0], [100.0, 3.0]]))
     assert blocked.occupied.sum() == two_rooms.occupied.sum() + 1
     assert blocked.occupied[tuple(two_rooms.cells([0.02, 3.02]))]
+
+
+def test_a_narrow_way_is_taken_where_there_is_no_other_and_else_a_wide_one(two_rooms) -> None:
+    start, goal = np.array([0.0, 4.5]), np.array([4.0, 2.6])
+    way = two_rooms.shortest_paths(start, 0.2, preferred=0.6).to(goal)  # the door leaves 0.4 m on either side
+    points = np.concatenate([np.linspace(a, b, 50) for a, b in zip(way[:-1], way[1:], strict=True)])
+    clearance = two_rooms.clearance_at(points)
+    assert clearance[np.abs(points[:, 0] - 2.0) < 0.05].min() > 0.35
+    assert (clearance > 0.55).mean() > 0.5
+    assert two_rooms.shortest_paths(start, 0.45, preferred=0.6).to(goal) is None

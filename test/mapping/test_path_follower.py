@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from scene_understanding.geometry import Pose
-from scene_understanding.mapping.path_follower import PathFollower, angle_between, in_the_way, steer
+from scene_understanding.mapping.path_follower import PathFollower, angle_between, in_the_way, nears, steer
 
 BEND = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 2.0]])
 
@@ -69,3 +69,11 @@ def test_in_the_way_is_ahead_and_near() -> None:
                             ((1.0, 0.5), False)):  # fmt: skip
         assert in_the_way(pose, np.array([point]), 1.0, 0.4) is expected
     assert in_the_way(pose, np.zeros((0, 2)), 1.0, 0.4) is False
+
+
+def test_what_nears_somebody_is_a_way_towards_them() -> None:
+    pose = Pose.from_yaw(1.0, 1.0, np.pi / 2)
+    for place, expected in (((1.0, 1.7), True), ((1.3, 1.5), True), ((1.45, 1.2), False), ((1.0, 2.0), False),
+                            ((1.0, 0.7), False)):  # fmt: skip
+        assert nears(pose, np.array([place]), 0.5, 0.4) is expected, place
+    assert nears(pose, np.zeros((0, 2)), 0.5, 0.4) is False

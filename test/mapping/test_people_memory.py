@@ -35,3 +35,26 @@ def test_untracked_people_last_until_the_next_look_and_unplaced_ones_not_at_all(
     assert len(memory.places(0.1)) == 2
     memory.update(np.zeros(0, int), np.zeros((0, 2)), 0.2)
     assert len(memory.places(0.3)) == 0
+
+
+def test_who_stands_stays_where_they_are_however_they_are_measured() -> None:
+    memory, rng = PeopleMemory(), np.random.default_rng(0)
+    for t in np.arange(0.0, 6.0, 0.2):
+        memory.update(np.array([7]), np.array([[1.0, 2.0]]) + 0.1 * rng.standard_normal((1, 2)), t)
+    assert memory.stands(6.0).tolist() == [True]
+    np.testing.assert_allclose(memory.places(25.0), [[1.0, 2.0]], atol=0.15)
+
+
+def test_who_walks_does_not_stand() -> None:
+    memory = PeopleMemory()
+    walk(memory, 0.8)
+    assert memory.stands(2.0).tolist() == [False] and memory.stands(9.0).tolist() == []
+
+
+def test_who_gets_another_id_stays_one() -> None:
+    memory = PeopleMemory()
+    walk(memory, 0.5)
+    memory.update(np.array([8]), np.array([[1.1, 1.0]]), 2.2)
+    np.testing.assert_allclose(memory.places(2.2), [[1.1, 1.0]], atol=0.05)
+    memory.update(np.array([8, 9]), np.array([[1.2, 1.0], [1.3, 1.2]]), 2.4)
+    assert len(memory.places(2.4)) == 2

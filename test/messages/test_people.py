@@ -106,3 +106,13 @@ def test_wrong_shape():
     good = random_people(2)
     with pytest.raises(ValueError, match=r"people: confidence has shape \(18,\); expected \(2, 18\)"):
         PeopleArrays(good.pixels, good.points, good.confidence[0], good.score, good.ids)
+
+
+def test_a_trunk_is_in_the_middle_of_what_is_known_of_both_sides():
+    points = np.full((3, 18, 3), np.nan, np.float32)
+    points[0, [1, 8, 11]] = [(0, 0, 1), (-1, 0, 1), (1, 0, 3)]
+    points[0, 4] = (9, 9, 9)
+    points[1, [2, 4]] = [(1, 2, 3), (3, 2, 1)]
+    people = random_people(3)
+    people = PeopleArrays(people.pixels, points, people.confidence, people.score, people.ids)
+    np.testing.assert_array_equal(people.trunks, np.array([(0, 0, 1.5), (2, 2, 2), [np.nan] * 3], np.float32))

@@ -214,6 +214,46 @@ def test_who_is_recognised_late_is_taken_out_of_the_map_again() -> None:
     assert (cloud.label == CHAIR).sum() < 20 and (cloud.label == FLOOR).sum() >= floor
 
 
+def test_of_somebody_of_whom_only_the_neck_was_recognised_nothing_stays() -> None:
+    whole = somebody(2.0, 0.1)
+    points = np.where(np.arange(18)[:, None] == 1, whole.points, np.float32(np.nan))
+    neck = PeopleArrays(whole.pixels, points, whole.confidence, whole.score, whole.ids)
+    rig = Rig()
+    rig.see(with_body(room(), whole), people=neck)
+    assert not (rig.node.map.cloud().label == CHAIR).any()
+
+
+def test_who_stood_is_remembered_while_nobody_recognises_them() -> None:
+    people = somebody(2.0, 0.1)
+    rig = Rig()
+    rig.see(with_body(room(), people), times=10, people=people)
+    rig.see(with_body(room(), people), times=10)
+    assert not (rig.node.map.cloud().label == CHAIR).any()
+
+
+def test_who_walks_by_a_lidar_leaves_nothing_in_the_way() -> None:
+    rig, there = Rig(listen=("occupancy",)), np.array([[2.23, 0.42, z] for z in (0.43, 0.48, 0.53)])
+    rig.see(room(), times=20)
+
+    def looks(cloud: PointCloud, times: int) -> None:
+        for _ in range(times):
+            rig.at(rig.clock.now_ns + STEP)
+            rig.lidar.publish(cloud_to_point_cloud2(cloud, make_header(rig.clock.now_ns, "lidar")))
+            settle([rig.runner])
+
+    def value() -> int:
+        rig.publish()
+        grid = occupancy_grid_to_array(rig.heard["occupancy"][-1])
+        row, column = np.floor((there[0, 1::-1] - grid.origin[::-1]) / 0.05).astype(int)
+        return int(grid.values[row, column])
+
+    thing = PointCloud(BASE_FROM_LIDAR.inverse().apply(there).astype(np.float32))
+    looks(thing, 2)
+    assert value() < 100
+    looks(thing, 10)
+    assert value() == 100
+
+
 def test_what_moved_away_fades() -> None:
     rig = Rig()
     rig.see(with_body(room(), somebody(2.0, 0.1)), times=5)
@@ -244,7 +284,7 @@ def scan() -> PointCloud:
 def test_a_lidar_without_labels_marks_what_is_in_the_way() -> None:
     rig = Rig(listen=("occupancy",))
     rig.see(room())
-    for _ in range(3):
+    for _ in range(6):
         rig.at(rig.clock.now_ns + STEP)
         rig.lidar.publish(cloud_to_point_cloud2(scan(), make_header(rig.clock.now_ns, "lidar")))
         settle([rig.runner])
@@ -255,12 +295,12 @@ def test_a_lidar_without_labels_marks_what_is_in_the_way() -> None:
 
 
 def labelled_scan(rig: Rig, *names: str) -> None:
-    """Three scans whose labels are NYU40's: those classes in turn, from behind on the right all around."""
+    """Six scans whose labels are NYU40's: those classes in turn, from behind on the right all around."""
     rig.lidar_labels.publish(label_set_to_label_info(NYU40, make_header(0, "")))
     cloud = scan()
     part = np.floor((np.arctan2(cloud.xyz[:, 1], cloud.xyz[:, 0]) / (2 * np.pi) + 0.5) * 0.999 * len(names)).astype(int)
     label = np.array([NYU40.id_of(name) for name in names], np.uint16)[part]
-    for _ in range(3):
+    for _ in range(6):
         rig.at(rig.clock.now_ns + STEP)
         rig.lidar.publish(
             cloud_to_point_cloud2(PointCloud(cloud.xyz, label=label), make_header(rig.clock.now_ns, "lidar"))
