@@ -36,8 +36,8 @@ TURN_FIRST = 0.8
 """Radians off the way beyond which the robot turns on the spot: rarely, since that takes time."""
 SLACK = 0.05
 """Metres that people may be nearer to the way than was planned, before the robot waits."""
-MOVING_NEAR = 1.2
-"""Metres within which ways keep away from what moves; what is farther away will be elsewhere by then."""
+THINGS_NEAR = 1.2
+"""Metres within which ways keep away from what is not in the map; what is farther away may be elsewhere by then."""
 NEARLY, PAUSE = 0.6, 1.0
 """Share of the goal's worth that makes another one nearly as good: that long, s, a shut way is waited for then."""
 SHUT = 30.0
@@ -157,8 +157,7 @@ class Explorer:
             return self._decision(Velocity(), planned=False)
         self._people = people
         xy, yaw = map_from_base.translation[:2], map_from_base.yaw
-        near = np.linalg.norm(people - xy, axis=1) < MOVING_NEAR
-        self._stay = people if stands is None else people[stands | near]
+        self._stay = people if stands is None else people[stands]
         self._things = self._near_things(xy)
         self._unmapped = self._planner.unmapped(self._things)
         self._remember(now, xy, yaw)
@@ -180,7 +179,7 @@ class Explorer:
 
     def _near_things(self, xy: Float) -> Float:
         """(K, 2) the obstacles around xy (2,) that are none of people, from whom the robot keeps away anyway."""
-        near = self._obstacles[np.linalg.norm(self._obstacles - xy, axis=1) < MOVING_NEAR]
+        near = self._obstacles[np.linalg.norm(self._obstacles - xy, axis=1) < THINGS_NEAR]
         gap = np.linalg.norm(near[:, None] - self._people, axis=-1).min(axis=1, initial=np.inf)
         return near[gap > self.parameters.person_radius]
 

@@ -24,8 +24,8 @@ from scene_understanding.messages.types import (
     Vector3,
 )
 
-_NAMES = COCO18_NAMES
 _COUNT = len(COCO18_NAMES)
+_SIDES, _PAIRS = ("right", "left"), ("shoulder", "hip", "knee", "ankle")
 BODY_COLOUR = 0.3, 0.7, 1.0, 0.3
 """Red, green, blue and opacity of bodies."""
 ARROW = 0.6
@@ -76,13 +76,11 @@ class PeopleArrays:
     def trunks(self) -> NDArray[np.float32]:
         """(N, 3) float32, metres: where the middles of their bodies are: the mean of neck and middles between right and
         left, of what is known; without any of these `positions`, which lies beside where half a body is seen."""
-        middles = [self.points[:, _NAMES.index("neck")]]
-        for joint in ("shoulder", "hip", "knee", "ankle"):
-            right, left = (self.points[:, _NAMES.index(f"{side}_{joint}")] for side in ("right", "left"))
-            middles.append((right + left) / 2)
-        known = np.isfinite(middles).all(-1)
-        count = known.sum(0)[:, None]
-        mean = np.where(known[..., None], middles, 0).sum(0) / np.maximum(count, 1)
+        right, left = (self.points[:, [COCO18_NAMES.index(f"{side}_{name}") for name in _PAIRS]] for side in _SIDES)
+        middles = np.concatenate([self.points[:, [COCO18_NAMES.index("neck")]], (right + left) / 2], axis=1)
+        known: NDArray[np.bool_] = np.asarray(np.isfinite(middles).all(axis=-1))
+        count = np.count_nonzero(known, axis=1)[:, None]
+        mean = np.where(known[..., None], middles, 0).sum(1) / np.maximum(count, 1)
         return np.where(count > 0, mean, self.positions).astype(np.float32)
 
 

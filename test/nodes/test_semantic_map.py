@@ -21,7 +21,7 @@ from scene_understanding.messages.transforms import tf_message
 from scene_understanding.messages.types import message_type
 from scene_understanding.nodes.node import LATCHED, RELIABLE, SENSOR, ConfigurationError
 from scene_understanding.nodes.parameters import ParameterError, from_mapping
-from scene_understanding.nodes.semantic_map import CLOUD, GRID, LABELS, PEOPLE, Parameters, SemanticMapNode
+from scene_understanding.nodes.semantic_map import CLOUD, GRID, LABELS, PEOPLE, Parameters, SemanticMapNode, with_floor
 
 SECOND, STEP = 10**9, 10**8
 TF = "tf2_msgs/msg/TFMessage"
@@ -295,11 +295,12 @@ def test_a_lidar_without_labels_marks_what_is_in_the_way() -> None:
 
 
 def labelled_scan(rig: Rig, *names: str) -> None:
-    """Six scans whose labels are NYU40's: those classes in turn, from behind on the right all around."""
+    """Six scans whose labels are NYU40's: these classes in turn, from behind on the right all around; floor is low."""
     rig.lidar_labels.publish(label_set_to_label_info(NYU40, make_header(0, "")))
     cloud = scan()
     part = np.floor((np.arctan2(cloud.xyz[:, 1], cloud.xyz[:, 0]) / (2 * np.pi) + 0.5) * 0.999 * len(names)).astype(int)
     label = np.array([NYU40.id_of(name) for name in names], np.uint16)[part]
+    cloud.xyz[label == NYU40.id_of("floor"), 2] = -BASE_FROM_LIDAR.translation[2]
     for _ in range(6):
         rig.at(rig.clock.now_ns + STEP)
         rig.lidar.publish(
@@ -321,7 +322,7 @@ def test_classes_of_the_lidar_count_by_their_names() -> None:
 @pytest.mark.parametrize(("classes", "names"), [("none", set()), ("floor", {"floor"}), ("all", {"floor", "chair"})])
 def test_which_classes_the_lidar_brings(classes: str, names: set[str]) -> None:
     """The others are in the way and have no class; people are never in."""
-    rig = Rig(labels=NYU40, lidar_classes=classes)
+    rig = Rig(labels=NYU40, lidar_classes=classes, lidar_floor=0.0)
     rig.see(room(NYU40), times=1)
     labelled_scan(rig, "chair", "person", "floor")
     far = lambda cloud: np.hypot(cloud.xyz[:, 0], cloud.xyz[:, 1]) > 3.8  # noqa: E731
@@ -329,6 +330,14 @@ def test_which_classes_the_lidar_brings(classes: str, names: set[str]) -> None:
     assert set(cloud.label[far(cloud)]) == {NYU40.id_of(name) for name in names}
     azimuth = np.rad2deg(np.arctan2(whole.xyz[:, 1], whole.xyz[:, 0]))[far(whole)]
     assert ((azimuth > 65).sum() > 100) and ((azimuth < -65).sum() > 100) and not (np.abs(azimuth) < 55).any()
+
+
+def test_what_is_called_floor_and_stands_is_none() -> None:
+    """A foot before the floor, in the mask of a camera beside the LiDAR."""
+    floor = np.full(4, NYU13.id_of("floor"), np.uint16)
+    cloud = PointCloud(np.zeros((4, 3), np.float32), label=floor)
+    found = with_floor(cloud, np.array([0.0, 0.1, 0.3, -0.3]), 0.05, 0.12, NYU13, ("floor",))
+    assert found.label.tolist() == [floor[0], floor[0], 255, 255]
 
 
 @pytest.mark.parametrize(("reach", "found"), [(0.05, True), (0.0, False)])
