@@ -6,7 +6,7 @@
              value      <- information(place) exp(-discount (way + turning))
              goal       <- the best place; the old one unless another is worth much more
       drive: follow the way; stop for who or what is ahead; back off and choose another goal when stuck
-    until nothing that can be reached promises enough, after another look around too
+    until nothing that can be reached promises enough, after another look around too, and no way is merely shut
 
 Frontiers as in Yamauchi (CIRA 1997), the value of a place as in González-Baños and Latombe (IJRR 2002). What a cell
 promises sinks with every look at it that did not change it, so that exploring ends.
@@ -115,7 +115,10 @@ class Explorer:
         self._goal: Goal | None = None
         self._value = 0.0
         self._follower = PathFollower()
-        self._obstacles = self._things = self._unmapped = self._people = self._stay = np.zeros((0, 2))
+        self._people = self._stay = np.zeros((0, 2))
+        """Everybody, and those who stand."""
+        self._obstacles = self._things = self._unmapped = np.zeros((0, 2))
+        """What a sensor sees; of that what is near and nobody; of that what the map has no class for."""
         self._to_turn, self._yaw = self._once_around, 0.0
         self._planned_at = self._waiting_since = self._back_until = -np.inf
         self._progress: tuple[float, Float, float] | None = None

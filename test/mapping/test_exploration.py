@@ -39,10 +39,10 @@ class Run:
         self.pose, self.time, self.held = Pose.from_yaw(0.8, 1.0, 0.3), 0.0, False
         self.clearance: list[float] = []
 
-    def step(self, people=NOBODY) -> Decision:
+    def step(self, people=NOBODY, stands=None) -> Decision:
         if round(self.time / STEP) % 5 == 0:
             self._see()
-        decision = self.explorer.decide(self.time, self.pose, people)
+        decision = self.explorer.decide(self.time, self.pose, people, stands)
         v = decision.velocity
         if not self.held:
             self.pose = self.pose @ Pose.from_yaw(v.linear * STEP, 0.0, v.angular * STEP)
@@ -120,6 +120,38 @@ def test_who_stays_in_front_of_it_makes_it_give_the_goal_up() -> None:
         assert decision.velocity.linear <= 0
         others += decision.goal is None or np.linalg.norm(decision.goal.translation - goal.translation) > 0.9
     assert others
+
+
+DOOR = np.array([[2.65, 2.45]])
+
+
+def to_the_door() -> Run:
+    """On the way to a place behind the door, more than a metre before it."""
+    run = Run()
+    run.until(lambda d: d.goal is not None and d.goal.translation[0] > 2.7, 60.0)
+    assert np.linalg.norm(run.pose.translation[:2] - DOOR) > 1.2
+    return run
+
+
+def test_who_walks_through_a_door_does_not_shut_it_and_who_stands_there_does() -> None:
+    walker, stander = to_the_door(), to_the_door()
+    for _ in range(12):
+        passing = walker.step(DOOR, np.array([False]))
+        shut = stander.step(DOOR, np.array([True]))
+        if np.linalg.norm(walker.pose.translation[:2] - DOOR) < 1.2:
+            break
+        assert passing.goal.translation[0] > 2.7
+    assert shut.state == "yielding" and shut.velocity.linear == 0
+
+
+def test_it_is_not_done_while_a_door_is_merely_shut() -> None:
+    run = to_the_door()
+    shut = [run.step(DOOR, np.array([True])) for _ in range(250)]
+    assert not any(decision.done for decision in shut)
+    run.until(lambda d: d.done, 90.0)
+    assert (run.occupancy[run.truth.reachable((0.8, 1.0), 0.0)] == 0).mean() > 0.97
+    left = to_the_door()
+    left.until(lambda d: d.done, 120.0, DOOR)
 
 
 def test_stuck_it_backs_off_over_floor_that_it_came_from() -> None:
