@@ -17,7 +17,7 @@ from scene_understanding.mapping.path_follower import angle_between
 
 Float = NDArray[np.float64]
 NOTHING = np.zeros((0, 2))
-LEAST_MARGIN = 0.03
+LEAST_MARGIN = 0.05
 """Metres that are kept from obstacles where the wanted margin leaves no way; a map shows them larger than they are."""
 BESIDE_OBSTACLES = np.float32(0.2)
 """Worth of unknown cells too near to obstacles for the robot: the inside of furniture, mostly."""
