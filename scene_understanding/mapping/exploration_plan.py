@@ -29,6 +29,8 @@ SAME = 1
 """Cells beside what the map knows within which a sensor sees the same thing."""
 SEEN_FROM_GOAL = 3
 """Looks that the one at a goal counts for: the robot stood there for it."""
+GAP = 0.6
+"""Metres of unknown between known floor that is taken for floor: where somebody stood whenever it was looked at."""
 AROUND = 1.5
 """Metres of unknown around the map in which places may be looked at."""
 FRESH = 0.7
@@ -221,7 +223,15 @@ class Planner:
         unknown = known.unknown & ~visible_cells(blocked, xy, 0.0, all_around)
         shrink = max(0, round((p.radius + p.margin - p.unknown_margin) / known.resolution))
         inside = cv2.erode(unknown.astype(np.uint8), _disc(shrink), borderValue=1) > 0
+        inside &= ~self._between_floor()
         return OccupancyGrid(known.origin, known.resolution, blocked.occupied | inside)
+
+    def _between_floor(self) -> NDArray[np.bool_]:
+        """(rows, columns) bool: floor, and gaps in it that are no wider than `GAP`."""
+        known = self._map
+        floor = (known.occupancy >= 0) & (known.occupancy <= UNSURE)
+        reach = _disc(round(GAP / 2 / known.resolution))
+        return cv2.morphologyEx(floor.astype(np.uint8), cv2.MORPH_CLOSE, reach) > 0
 
     def _best(self, now: float, paths: ShortestPaths, xy: Float, yaw: float, present: Goal | None) -> Plan | None:
         p, known = self.parameters, self._map

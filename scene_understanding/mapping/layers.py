@@ -23,6 +23,8 @@ ROUGH_COST = 30
 """Of a floor of a rough class, on the scale from 0 to `OCCUPIED`."""
 UNSURE = 50
 """Where the floor was seen, but not all of the space above it: the board of a table may be there."""
+FLAT = 0.03
+"""Metres over the floor from which on what has a class that cannot be driven on is in the way: a book, not a carpet."""
 _CHUNK = 256
 """Columns of blocks worked out at once: bounds the memory that it takes."""
 
@@ -32,7 +34,8 @@ class GridParameters:
     """What of the map is in a robot's way.
 
     Attributes:
-        low, high: metres above the floor; what lies between is in the way.
+        low, high: metres above the floor; what lies between is in the way. So is what is lower where it is of a class
+            that one cannot drive on, and higher than the noise of the floor.
         step: largest height of the floor above or below the robot's own, metres.
         traversable: names of the classes that one can drive on; rough: likewise, at a cost.
         unseen: a floor of whose space above, from `low` to `high`, as many metres or more were never seen is not sure.
@@ -209,7 +212,8 @@ class Columns:
         own = np.where(has_floor, height[floor], ground[:, None, None])
         above = height - own[..., None]
         band = (above > p.low) & (above < p.high)
-        in_the_way = seen & band
+        flat = (above > FLAT) & (above <= p.low) & (number > 0) & (self._cost[number] < 0)
+        in_the_way = seen & (band | flat)
         top = _highest(in_the_way)
         self.top[tiles] = np.where(top >= 0, height[top], np.nan)
         self.bulk[tiles] = in_the_way.sum(-1)

@@ -25,7 +25,8 @@ class MapParameters:
         hit, miss: log odds by which the occupancy of a voxel grows when a point is in it, and falls when it was seen
             through.
         hit_unlabelled: in the place of `hit` where neither points nor voxel have a class: whoever walks by a LiDAR
-            leaves such. They raise a voxel no higher than this beyond `occupied`, so that it is soon free when it is seen through.
+            leaves such. They raise a voxel no higher than this beyond `occupied`, so that it is free as soon as it is
+            seen through.
         empty, full: log odds at which the occupancy stops to fall and to grow.
         occupied: log odds from which on a voxel counts as occupied.
         trust: share of a vote that counts: views of the same thing are no independent witnesses either.

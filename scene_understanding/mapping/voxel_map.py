@@ -226,8 +226,9 @@ class SemanticMap:
         self.blocks.changed[slots] |= shows.any(1)
 
     def _raise(self, voxels: Int, before: NDArray[np.int8], labelled: NDArray[np.bool_]) -> None:
-        """A voxel that was hit was not seen through, whatever the image says: its occupancy was `before`; `labelled` are
-        those that have a class or were given one."""
+        """A voxel that was hit was not seen through, whatever the image says: its occupancy was `before`.
+
+        `labelled` are those that have a class, or were given one."""
         hit = np.where(labelled, np.int16(self._hit), np.int16(self._hit_unlabelled))
         most = np.where(labelled, np.int16(self._full), np.maximum(before, np.int16(self._full_unlabelled)))
         self.blocks.occupancy.reshape(-1)[voxels] = np.minimum(before + hit, most)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scene_understanding.mapping.exploration_plan import TRIES, Planner, PlannerParameters, _turning
+from scene_understanding.mapping.exploration_plan import TRIES, Goal, Planner, PlannerParameters, _turning
 from scene_understanding.mapping.frontiers import KnownGrid
 from scene_understanding.mapping.information import Sight
 
@@ -51,7 +51,7 @@ def test_a_robot_smaller_than_what_it_keeps_from_the_unknown() -> None:
 
 
 def test_a_goal_behind_a_narrow_door_is_kept() -> None:
-    one = planner(two_rooms(9))
+    one = planner(two_rooms(11))
     first = plan(one)
     assert first is not None and first.goal.place[0] > 2.1
     again = plan(one, 1.0, START + (0.2, 0.0), first.goal)
@@ -114,11 +114,21 @@ def test_only_what_the_map_has_not_is_unmapped() -> None:
 
 
 def test_a_goal_is_cut_off_only_where_the_narrowest_way_is_shut() -> None:
-    one = planner(two_rooms(9))
+    one = planner(two_rooms(11))
     goal = plan(one).goal
     assert plan(one, present=goal) is not None and not one.cut_off
     one.plan(0.0, START, 0.0, NOTHING, np.array([[2.05, 1.0]]), 0.45, goal)
     assert one.cut_off
+
+
+@pytest.mark.parametrize(("columns", "shut"), [(10, False), (30, True)])
+def test_a_small_gap_in_the_known_floor_is_driven_over_and_a_large_one_is_not(columns: int, shut: bool) -> None:
+    known = two_rooms(17)
+    known.occupancy[1:-1, 50 : 50 + columns] = -1
+    one = planner(KnownGrid.of_occupancy(known.origin, CELL, known.occupancy), presumed=0.5)
+    beyond = Goal(np.array([4.2, 1.6]), 0.0, 1.0)
+    plan(one, present=beyond)
+    assert one.cut_off == shut
 
 
 def test_more_room_is_left_for_what_the_map_has_not() -> None:
