@@ -243,7 +243,13 @@ class Planner:
         information, heading = expected_information(known.obstacles, self._worth(), known.unknown, places, p.sight)
         cells = known.obstacles.cells(places)
         length = paths.length[cells[:, 0], cells[:, 1]]
-        value = information * np.exp(-p.discount * (length + p.turn_cost * _turning(xy, yaw, places, heading)))
+        ahead = places - xy
+        here = np.hypot(*ahead.T) < HERE
+        bearing = np.where(here, yaw, np.arctan2(*ahead.T[::-1]))
+        if p.sight.all_around:  # wherever the robot looks it sees the same, and has seen it here
+            heading, information = bearing, np.where(here, 0.0, information)
+        turning = _angle(bearing - yaw) + _angle(heading - bearing)
+        value = information * np.exp(-p.discount * (length + p.turn_cost * turning))
         value[(information < p.min_information) | self._is_given_up(now, places)] = 0.0
         if present is not None and len(places) and np.array_equal(places[-1], present.place):
             value[-1] *= p.hysteresis
@@ -278,13 +284,9 @@ class Planner:
         return np.any(near, axis=0) if near else np.zeros(len(places), bool)
 
 
-def _turning(xy: Float, yaw: float, places: Float, heading: Float) -> Float:
-    """(V,) radians that the robot at xy (2,), heading yaw, turns to get to places (V, 2) and to look along heading (V,)
-    there, ways taken to be straight."""
-    ahead = places - xy
-    way = np.where(np.hypot(*ahead.T) < HERE, yaw, np.arctan2(*ahead.T[::-1]))
-    first, last = (np.abs(np.angle(np.exp(1j * turn))) for turn in (way - yaw, heading - way))
-    return np.asarray(first + last)
+def _angle(turn: Float) -> Float:
+    """|turn|, radians, the shorter way round."""
+    return np.abs(np.angle(np.exp(1j * turn)))
 
 
 def _disc(radius: int) -> NDArray[np.uint8]:

@@ -36,6 +36,10 @@ class Sight:
         """How many of `ANGLES` are in the field of view."""
         return max(1, min(ANGLES, round(self.field_of_view / (2 * np.pi) * ANGLES)))
 
+    @property
+    def all_around(self) -> bool:
+        return self.rays == ANGLES
+
 
 @dataclass(frozen=True, eq=False)
 class Rays:

@@ -1,7 +1,7 @@
-"""The space that people take up: their bodies as far as joints tell, and a pillar around where each of them stands.
+"""The space that people take up: a pillar around where each of them stands.
 
-A body is what a skeleton shows, and no more: of somebody near, half of whom is out of the image, or who has just been
-lost, there would be left what no joint stands for. The pillar holds that too.
+Bodies (`perception/body.py`) are what skeletons show, and no more: of somebody near, half of whom is out of the image,
+or who has just been lost, there would be left what no joint stands for. The pillar holds that too.
 """
 
 from __future__ import annotations
@@ -10,22 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scene_understanding.mapping.map_parameters import Volume
-from scene_understanding.perception.body import Capsules, inside
 
 Float = NDArray[np.float64]
 TALLEST = 2.1
 """Metres over the floor up to which a pillar goes."""
 KNEE = 0.08
 """Metres over the floor at which it begins: below are feet, and the floor, which has to be seen."""
-
-
-def bodies(of: Capsules, margin: float) -> Volume:
-    """All that is inside of people or within `margin` metres of their skin."""
-    around = of.radius[..., None] + margin
-    known = of.known[..., None]
-    low = np.where(known, np.minimum(of.start, of.end) - around, np.inf).min(1)
-    high = np.where(known, np.maximum(of.start, of.end) + around, -np.inf).max(1)
-    return Volume(low, high, lambda points: inside(of, points, margin) >= 0)
 
 
 def pillars(places: Float, radius: float, ground: float) -> Volume:

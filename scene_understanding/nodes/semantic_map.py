@@ -16,7 +16,7 @@ from scene_understanding.labels import UNLABELLED, LabelSet
 from scene_understanding.mapping.layers import GridLayers, GridParameters
 from scene_understanding.mapping.map_file import load_map, save_map
 from scene_understanding.mapping.people_memory import PeopleMemory
-from scene_understanding.mapping.people_volume import bodies, either, pillars
+from scene_understanding.mapping.people_volume import either, pillars
 from scene_understanding.mapping.voxel_map import MapError, MapParameters, SemanticMap, Volume
 from scene_understanding.messages.header import make_header, stamp_to_ns
 from scene_understanding.messages.label_info import label_set_to_label_info
@@ -37,7 +37,7 @@ from scene_understanding.nodes.node import (
     Synchronised,
 )
 from scene_understanding.nodes.parameters import ParameterError, parameter
-from scene_understanding.perception.body import Capsules, capsules
+from scene_understanding.perception.body import Capsules, capsules, inside
 
 CLOUD, GRID, LABELS = "sensor_msgs/msg/PointCloud2", "nav_msgs/msg/OccupancyGrid", "vision_msgs/msg/LabelInfo"
 PEOPLE, TRIGGER = "scene_understanding/msg/People", "std_srvs/srv/Trigger"
@@ -286,7 +286,7 @@ class SemanticMapNode(Node):
         volume = pillars(self._memory.places(stamp_ns * 1e-9), PILLAR + margin, ground)
         if self._people is None or abs(stamp_ns - self._people[0]) > PEOPLE_AGE_NS:
             return volume
-        return either(volume, bodies(self._people[1], margin))
+        return either(volume, volume_of(self._people[1], margin))
 
     def tick(self, context: Context) -> Mapping[str, Any]:
         if self.map is None:
@@ -370,6 +370,15 @@ def with_floor(
         cloud, label=np.where(flat, np.uint16(ids[0]), label),
         confidence=np.where(flat, np.float32(FLOOR_CONFIDENCE), confidence),
     )  # fmt: skip
+
+
+def volume_of(bodies: Capsules, margin: float) -> Volume:
+    """All that is inside of people or within `margin` metres of their skin."""
+    around = bodies.radius[..., None] + margin
+    known = bodies.known[..., None]
+    low = np.where(known, np.minimum(bodies.start, bodies.end) - around, np.inf).min(1)
+    high = np.where(known, np.maximum(bodies.start, bodies.end) + around, -np.inf).max(1)
+    return Volume(low, high, lambda points: inside(bodies, points, margin) >= 0)
 
 
 def layer_messages(layers: GridLayers, of: SemanticMap, header: Any) -> dict[str, Callable[[], Any]]:

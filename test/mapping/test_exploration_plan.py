@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scene_understanding.mapping.exploration_plan import TRIES, Goal, Planner, PlannerParameters, _turning
+from scene_understanding.mapping.exploration_plan import TRIES, Goal, Planner, PlannerParameters
 from scene_understanding.mapping.frontiers import KnownGrid
 from scene_understanding.mapping.information import Sight
 
@@ -139,7 +139,11 @@ def test_more_room_is_left_for_what_the_map_has_not() -> None:
         assert np.linalg.norm(points - post, axis=1).min() > least
 
 
-def test_turning_counts_at_either_end() -> None:
-    places = np.array([[1.0, 0.0], [0.0, 1.0], [0.1, 0.0]])
-    turning = _turning(np.zeros(2), 0.0, places, np.array([np.pi / 2, np.pi / 2, -1.0]))
-    np.testing.assert_allclose(turning, [np.pi / 2, np.pi / 2, 1.0])
+@pytest.mark.parametrize("yaw", [0.0, np.pi])
+def test_what_is_ahead_is_looked_at_before_what_is_behind(yaw: float) -> None:
+    occupancy = np.zeros((60, 160), np.int8)
+    occupancy[:, :30] = occupancy[:, 130:] = -1
+    one = Planner(PlannerParameters(sight=Sight(1.0, 0.0, 4.0)))
+    one.update_map(KnownGrid.of_occupancy((0.0, 0.0), CELL, occupancy))
+    goal = one.plan(0.0, np.array([4.0, 1.5]), yaw, NOTHING, NOBODY, 0.45, None).goal
+    assert np.cos(goal.heading - yaw) > 0.7 and np.cos(yaw) * (goal.place[0] - 4.0) > -0.3
