@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scene_understanding.geometry import Pose
-from scene_understanding.mapping.exploration_plan import Goal, Plan, Planner, PlannerParameters
+from scene_understanding.mapping.exploration_plan import Goal, Planner, PlannerParameters
 from scene_understanding.mapping.frontiers import Frontier, KnownGrid
 from scene_understanding.mapping.path_follower import PathFollower, Velocity, angle_between, in_the_way, nears, steer
 
@@ -34,12 +34,10 @@ STANDING = 0.1
 """Below this speed, m/s, turning does not throw the robot off its way."""
 TURN_FIRST = 0.8
 """Radians off the way beyond which the robot turns on the spot: rarely, since that takes time."""
-SLACK = 0.05
+SLACK = 0.03
 """Metres that people may be nearer to the way than was planned, before the robot waits."""
 THINGS_NEAR = 1.2
 """Metres within which ways keep away from what is not in the map; what is farther away may be elsewhere by then."""
-NEARLY, PAUSE = 0.6, 1.0
-"""Share of the goal's worth that makes another one nearly as good: that long, s, a shut way is waited for then."""
 SHUT = 30.0
 """Seconds for which the robot looks out for a way that people or things that are not mapped shut, when all others are
 explored."""
@@ -113,7 +111,6 @@ class Explorer:
         self._planner = Planner(self.parameters.planner)
         self._state: State = "waiting for a map"
         self._goal: Goal | None = None
-        self._value = 0.0
         self._follower = PathFollower()
         self._people = self._stay = np.zeros((0, 2))
         """Everybody, and those who stand."""
@@ -221,12 +218,11 @@ class Explorer:
         p = self.parameters
         self._planned_at = now
         plan = self._planner.plan(now, xy, yaw, self._things, self._stay, p.person_radius, self._goal)
-        if self._planner.cut_off and self._waits_for_way(now, plan):
+        if self._planner.cut_off and self._waits_for_way(now, plan is not None):
             self._follower = PathFollower()
             return
         if plan is not None:
             self._goal, self._follower, self._in_vain = plan.goal, PathFollower(plan.way), False
-            self._value = plan.value
             return
         self._goal, self._follower = None, PathFollower()
         if not self._in_vain:
@@ -236,17 +232,16 @@ class Explorer:
             shut = self._planner.is_shut(now, xy, yaw) and now - self._in_vain_since < SHUT
             self._state = "looking" if shut else "done"
 
-    def _waits_for_way(self, now: float, other: Plan | None) -> bool:
-        """Whether the way to the goal, which is shut, may open again soon; when not, it is given up, unless there is an
-        `other` that is nearly as good."""
+    def _waits_for_way(self, now: float, has_another: bool) -> bool:
+        """Whether the way to the goal, which is shut, may open again soon; when not, and there is no other goal, it is
+        given up."""
         assert self._goal is not None
         if self._state != "yielding":
             self._state, self._waiting_since = "yielding", now
-        good = other is not None and other.value > NEARLY * self._value
-        if now - self._waiting_since < (PAUSE if good else self.parameters.patience):
+        if now - self._waiting_since < self.parameters.patience:
             return True
-        if not good:
-            self._planner.give_up(self._goal, now)
+        if not has_another:
+            self._planner.give_up(self._goal, now, shut=True)
         return False
 
     # Driving

@@ -97,11 +97,10 @@ class Goal:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A goal, the way (K, 2) to it, metres, and what it is worth, the way considered."""
+    """A goal and the way (K, 2) to it, metres."""
 
     goal: Goal
     way: Float
-    value: float
 
 
 class Planner:
@@ -118,7 +117,7 @@ class Planner:
         self._known: KnownGrid | None = None
         self._looks, self._seen = np.zeros((0, 0), np.float32), np.zeros((0, 0), bool)
         self._looked_from: tuple[Float, float] | None = None
-        self._given_up: list[tuple[float, Float]] = []
+        self._given_up: list[tuple[float, Float, bool]] = []
 
     @property
     def has_map(self) -> bool:
@@ -173,14 +172,15 @@ class Planner:
         least = self.parameters.radius + LEAST_MARGIN / 2
         return all(grid.line_is_clear(a, b, least) for a, b in zip(way[:-1], way[1:], strict=True))
 
-    def give_up(self, goal: Goal, now: float) -> None:
-        """Leave a goal alone for a while."""
-        times = 1 + sum(np.linalg.norm(goal.place - place) < NEAR_GOAL for _, place in self._given_up)
-        self._given_up.append((np.inf if times >= TRIES else now + self.parameters.give_up, goal.place))
+    def give_up(self, goal: Goal, now: float, shut: bool = False) -> None:
+        """Leave a goal alone for a while; the third time for ever, unless its way was merely `shut`."""
+        times = 1 + sum(not was_shut and near(place, goal.place) for _, place, was_shut in self._given_up)
+        final = not shut and times >= TRIES
+        self._given_up.append((np.inf if final else now + self.parameters.give_up, goal.place, shut))
 
     def waits(self, now: float) -> bool:
         """Whether a goal that was given up will be tried again."""
-        return any(now < until < np.inf for until, _ in self._given_up)
+        return any(now < until < np.inf for until, _, _ in self._given_up)
 
     def plan(
         self, now: float, xy: Float, yaw: float, obstacles: Float, people: Float, person_radius: float,
@@ -255,7 +255,7 @@ class Planner:
             value[-1] *= p.hysteresis
         for k in np.argsort(-value)[:5]:
             if value[k] > 0 and (way := paths.to(places[k])) is not None:
-                return Plan(Goal(places[k], float(heading[k]), float(information[k])), way, float(value[k]))
+                return Plan(Goal(places[k], float(heading[k]), float(information[k])), way)
         return None
 
     def _places(self, paths: ShortestPaths, reachable: NDArray[np.bool_], xy: Float) -> Float:
@@ -280,8 +280,13 @@ class Planner:
         return worth * np.float32(FRESH) ** self._looks
 
     def _is_given_up(self, now: float, places: Float) -> NDArray[np.bool_]:
-        near = [np.linalg.norm(places - place, axis=1) < NEAR_GOAL for until, place in self._given_up if until > now]
-        return np.any(near, axis=0) if near else np.zeros(len(places), bool)
+        given_up = [place for until, place, _ in self._given_up if until > now]
+        return np.any([near(places, place) for place in given_up], axis=0) if given_up else np.zeros(len(places), bool)
+
+
+def near(places: Float, place: Float) -> NDArray[np.bool_]:
+    """(...,) which of places (..., 2) are left alone with a place (2,) that is given up."""
+    return np.asarray(np.linalg.norm(places - place, axis=-1) < NEAR_GOAL)
 
 
 def _angle(turn: Float) -> Float:

@@ -18,6 +18,10 @@ GAIN, SPEED_GAIN = 0.5, 0.17
 """Of a measurement on the remembered place and speed (an alpha-beta filter, critically damped)."""
 NEAR = 0.5
 """Metres from where somebody is expected, who is not seen, within which a new track is of them."""
+BODY = 0.5
+"""Metres from where somebody is thought to be within which what a sensor sees may be of them."""
+HIDDEN = 0.15
+"""Radians beside the way to them at which something nearer may hide them."""
 JUMP = 1.0
 """Metres from where they are expected beyond which somebody is taken for somebody else."""
 
@@ -71,6 +75,22 @@ class PeopleMemory:
         nearest = min(gap, key=lambda i: gap[i], default=None)
         return self._seen.pop(nearest) if nearest is not None and gap[nearest] < NEAR else None
 
+    def forget_the_gone(self, points: Float, xy: Float, reach: float, time: float) -> None:
+        """Forgets who was not seen for a second and is not where they are thought to be.
+
+        Args:
+            points: (M, 2) all that a sensor at about xy (2,) sees within `reach` metres, all around, in the map.
+        """
+        distance, bearing = _polar(points - xy)
+        for i, seen in list(self._seen.items()):
+            (far,), (towards,) = _polar(seen.at(time)[None] - xy)
+            if time - seen.time < SURE or not BODY < far < reach - BODY:
+                continue
+            there = np.linalg.norm(points - seen.at(time), axis=1) < BODY
+            before = (distance < far) & (np.abs(np.angle(np.exp(1j * (bearing - towards)))) < HIDDEN)
+            if not (there | before).any():
+                del self._seen[i]
+
     def places(self, time: float) -> Float:
         """(P, 2) float64, metres: where everybody of the last seconds is thought to be at `time`: who stands where they
         were, who walks as far on as their speed takes them."""
@@ -85,6 +105,11 @@ class PeopleMemory:
 
     def _is_kept(self, seen: _Seen, time: float) -> bool:
         return time - seen.time <= (self._keep_standing if seen.stands else self._keep)
+
+
+def _polar(offset: Float) -> tuple[Float, Float]:
+    """Lengths and directions (M,), metres and radians, of offsets (M, 2)."""
+    return np.hypot(*offset.T), np.arctan2(*offset.T[::-1])
 
 
 def _tracked(before: _Seen, xy: Float, time: float) -> _Seen:

@@ -198,7 +198,9 @@ class ExplorationNode(Node):
         x, y, height = (points - robot).T
         distance = np.hypot(x, y)
         chosen = (height > p.low) & (height < p.high) & (distance < NEAR) & (distance > p.robot_radius)
-        self._explorer.update_obstacles(points[chosen, :2].astype(np.float64))
+        obstacles = points[chosen, :2].astype(np.float64)
+        self._explorer.update_obstacles(obstacles)
+        self._people.forget_the_gone(obstacles, robot[:2], NEAR, stamp_ns * 1e-9)
         self._scan_ns = stamp_ns
 
     def tick(self, context: Context) -> Mapping[str, Any]:

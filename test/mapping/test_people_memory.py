@@ -58,3 +58,19 @@ def test_who_gets_another_id_stays_one() -> None:
     np.testing.assert_allclose(memory.places(2.2), [[1.1, 1.0]], atol=0.05)
     memory.update(np.array([8, 9]), np.array([[1.2, 1.0], [1.3, 1.2]]), 2.4)
     assert len(memory.places(2.4)) == 2
+
+
+def test_who_is_gone_is_forgotten_where_a_sensor_sees_that_nobody_is_there() -> None:
+    nothing, there = np.zeros((0, 2)), np.array([[0.2, 1.1]])
+    before, beside = np.array([[0.0, 0.5]]), np.array([[0.5, 0.2]])
+    for points, left in ((nothing, 0), (beside, 0), (there, 1), (before, 1)):
+        memory = PeopleMemory()
+        walk(memory, 0.0)  # stands at (0, 1)
+        memory.forget_the_gone(points, np.zeros(2), 3.0, 2.5)
+        assert len(memory.places(2.5)) == 1, "seen half a second ago"
+        memory.forget_the_gone(points, np.zeros(2), 3.0, 4.0)
+        assert len(memory.places(4.0)) == left
+    memory = PeopleMemory()
+    walk(memory, 0.0)
+    memory.forget_the_gone(nothing, np.array([0.0, -3.0]), 3.0, 4.0)
+    assert len(memory.places(4.0)) == 1, "too far away to tell"
