@@ -17,8 +17,8 @@ from scene_understanding.mapping.path_follower import angle_between
 
 Float = NDArray[np.float64]
 NOTHING = np.zeros((0, 2))
-LEAST_MARGIN = 0.05
-"""Metres that are kept from obstacles where the wanted margin leaves no way; a map shows them larger than they are."""
+LEAST_MARGINS = 0.05, 0.03
+"""Metres that are kept from obstacles where there is no room for more; the second where the first leaves no way."""
 BESIDE_OBSTACLES = np.float32(0.2)
 """Worth of unknown cells too near to obstacles for the robot: the inside of furniture, mostly."""
 APART = 0.1
@@ -169,7 +169,7 @@ class Planner:
     def way_is_clear(self, way: Float, obstacles: Float) -> bool:
         """Whether the robot still fits through along way (K, 2), with what else a sensor sees, at obstacles (M, 2)."""
         grid = self._map.obstacles.with_points(obstacles)
-        least = self.parameters.radius + LEAST_MARGIN / 2
+        least = self.parameters.radius + LEAST_MARGINS[-1] / 2
         return all(grid.line_is_clear(a, b, least) for a, b in zip(way[:-1], way[1:], strict=True))
 
     def give_up(self, goal: Goal, now: float, shut: bool = False) -> None:
@@ -193,21 +193,27 @@ class Planner:
             present: the goal that the robot is on its way to.
         """
         p = self.parameters
-        ground = self._ground(xy, obstacles)
-        discs = ground.with_discs(people, max(person_radius - p.radius - LEAST_MARGIN, 0.0))
-        paths = self._paths(discs, xy)
-        self.cut_off = present is not None and not np.isfinite(paths.length[tuple(discs.cells(present.place))])
-        return self._best(now, paths, xy, yaw, present)
+        ground, plan = self._ground(xy, obstacles), None
+        discs = ground.with_discs(people, max(person_radius - p.radius - LEAST_MARGINS[0], 0.0))
+        for least in LEAST_MARGINS:
+            paths = self._paths(discs, xy, least)
+            self.cut_off = present is not None and not np.isfinite(paths.length[tuple(discs.cells(present.place))])
+            best = self._best(now, paths, xy, yaw, present)
+            if best is not None and not self.cut_off:
+                return best
+            plan = plan or best
+        return plan
 
     def is_shut(self, now: float, xy: Float, yaw: float) -> bool:
         """Whether there would be a goal if nobody, and nothing but what the map has, were in the way."""
-        return self._best(now, self._paths(self._ground(xy, NOTHING), xy), xy, yaw, None) is not None
+        paths = self._paths(self._ground(xy, NOTHING), xy, LEAST_MARGINS[-1])
+        return self._best(now, paths, xy, yaw, None) is not None
 
-    def _paths(self, ground: OccupancyGrid, xy: Float) -> ShortestPaths:
-        """From xy (2,); where something is too close for that, from the nearest place within half a metre that has
-        room."""
+    def _paths(self, ground: OccupancyGrid, xy: Float, margin: float) -> ShortestPaths:
+        """From xy (2,), with `margin` at least; where something is too close for that, from the nearest place within
+        half a metre that has room."""
         p = self.parameters
-        least = p.radius + LEAST_MARGIN
+        least = p.radius + margin
         if ground.clearance_at(xy) <= least:
             cells = np.argwhere(ground.clearance > least)
             distance = np.linalg.norm(ground.centers(cells) - xy, axis=1)

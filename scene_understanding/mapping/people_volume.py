@@ -14,13 +14,13 @@ from scene_understanding.mapping.map_parameters import Volume
 Float = NDArray[np.float64]
 TALLEST = 2.1
 """Metres over the floor up to which a pillar goes."""
-KNEE = 0.08
-"""Metres over the floor at which it begins: below are feet, and the floor, which has to be seen."""
+FLOOR = 0.03
+"""Metres over the floor at which it begins: below is the floor, which has to be seen."""
 
 
 def pillars(places: Float, radius: float, ground: float) -> Volume:
     """All that is over a floor at height `ground` within `radius` of places (P, 2), metres in the map."""
-    low, high = ground + KNEE, ground + TALLEST
+    low, high = ground + FLOOR, ground + TALLEST
 
     def contains(points: NDArray[np.float32]) -> NDArray[np.bool_]:
         found = np.zeros(len(points), bool)
