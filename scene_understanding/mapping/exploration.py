@@ -229,7 +229,7 @@ class Explorer:
             self._state, self._to_turn, self._in_vain = "looking", self._once_around, True
             self._in_vain_since = now
         elif self._to_turn <= 0 and not self._planner.waits(now):
-            shut = self._planner.is_shut(now, xy, yaw) and now - self._in_vain_since < SHUT
+            shut = now - self._in_vain_since < SHUT and self._planner.is_shut(now, xy, yaw)
             self._state = "looking" if shut else "done"
 
     def _waits_for_way(self, now: float, has_another: bool) -> bool:

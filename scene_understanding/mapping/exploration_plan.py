@@ -116,6 +116,8 @@ class Planner:
         self.cut_off = False
         self._known: KnownGrid | None = None
         self._looks, self._seen = np.zeros((0, 0), np.float32), np.zeros((0, 0), bool)
+        self._classed = np.zeros((0, 0), bool)
+        """Where the map has something of a class in the way, or beside."""
         self._looked_from: tuple[Float, float] | None = None
         self._given_up: list[tuple[float, Float, bool]] = []
 
@@ -138,6 +140,8 @@ class Planner:
             self._looks = _moved(self._looks + self._seen, self._known, new)
             self._seen = np.zeros(new.occupancy.shape, bool)
         self._known = new
+        classed = new.obstacles.occupied & (new.uncertainty < NO_CLASS)
+        self._classed = cv2.dilate(classed.astype(np.uint8), _disc(SAME)) > 0
 
     def clearance_at(self, xy: Float) -> float:
         """Metres from xy (2,) to the nearest obstacle of the map."""
@@ -160,11 +164,8 @@ class Planner:
 
     def unmapped(self, points: Float) -> Float:
         """(K, 2) those of points (M, 2), where a sensor sees something, at which the map has nothing of any class."""
-        grid = self._map.obstacles
-        known = grid.occupied & (self._map.uncertainty < NO_CLASS)
-        near = cv2.dilate(known.astype(np.uint8), _disc(SAME))
-        row, column = grid.cells(points).T
-        return points[near[row, column] == 0]
+        row, column = self._map.obstacles.cells(points).T
+        return points[~self._classed[row, column]]
 
     def way_is_clear(self, way: Float, obstacles: Float) -> bool:
         """Whether the robot still fits through along way (K, 2), with what else a sensor sees, at obstacles (M, 2)."""
