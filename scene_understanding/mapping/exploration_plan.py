@@ -13,7 +13,7 @@ from scene_understanding.mapping.frontiers import Frontier, KnownGrid, find_fron
 from scene_understanding.mapping.grid import OccupancyGrid, ShortestPaths
 from scene_understanding.mapping.information import Sight, expected_information, visible_cells
 from scene_understanding.mapping.layers import UNSURE
-from scene_understanding.mapping.path_follower import angle_between
+from scene_understanding.mapping.path_follower import angle_between, angles_between
 
 Float = NDArray[np.float64]
 NOTHING = np.zeros((0, 2))
@@ -255,7 +255,7 @@ class Planner:
         bearing = np.where(here, yaw, np.arctan2(*ahead.T[::-1]))
         if p.sight.all_around:  # wherever the robot looks it sees the same, and has seen it here
             heading, information = bearing, np.where(here, 0.0, information)
-        turning = _angle(bearing - yaw) + _angle(heading - bearing)
+        turning = np.abs(angles_between(bearing, yaw)) + np.abs(angles_between(heading, bearing))
         value = information * np.exp(-p.discount * (length + p.turn_cost * turning))
         value[(information < p.min_information) | self._is_given_up(now, places)] = 0.0
         if present is not None and len(places) and np.array_equal(places[-1], present.place):
@@ -294,11 +294,6 @@ class Planner:
 def near(places: Float, place: Float) -> NDArray[np.bool_]:
     """(...,) which of places (..., 2) are left alone with a place (2,) that is given up."""
     return np.asarray(np.linalg.norm(places - place, axis=-1) < NEAR_GOAL)
-
-
-def _angle(turn: Float) -> Float:
-    """|turn|, radians, the shorter way round."""
-    return np.abs(np.angle(np.exp(1j * turn)))
 
 
 def _disc(radius: int) -> NDArray[np.uint8]:

@@ -87,7 +87,12 @@ class PathFollower:
 
 def angle_between(a: float, b: float) -> float:
     """The turn from heading b to heading a, radians, -pi to pi."""
-    return float(np.arctan2(np.sin(a - b), np.cos(a - b)))
+    return float(angles_between(np.asarray(a), np.asarray(b)))
+
+
+def angles_between(a: Float, b: Float | float) -> Float:
+    """Likewise, of arrays of headings."""
+    return np.asarray(np.arctan2(np.sin(a - b), np.cos(a - b)))
 
 
 def steer(

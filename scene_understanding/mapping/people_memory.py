@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scene_understanding.mapping.path_follower import angles_between
+
 Float = NDArray[np.float64]
 FASTEST = 2.0
 """What people walk at most, m/s."""
@@ -87,7 +89,7 @@ class PeopleMemory:
             if time - seen.time < SURE or not BODY < far < reach - BODY:
                 continue
             there = np.linalg.norm(points - seen.at(time), axis=1) < BODY
-            before = (distance < far) & (np.abs(np.angle(np.exp(1j * (bearing - towards)))) < HIDDEN)
+            before = (distance < far) & (np.abs(angles_between(bearing, towards)) < HIDDEN)
             if not (there | before).any():
                 del self._seen[i]
 
