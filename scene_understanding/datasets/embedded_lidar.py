@@ -142,7 +142,7 @@ def scans(seed: int) -> Iterator[Scan]:
     from scene_understanding.simulation.wander import Wander
 
     world, limits, lidar = generate_building(seed), RobotLimits(), Lidar()
-    renderer, crowd, robot = Renderer(world), Crowd(world.people), Robot(world.grid, world.start, limits)
+    renderer, crowd, robot = Renderer(world), Crowd(world.people), Robot(world.contact, world.start, limits)
     wander = Wander(world, limits, seed)
     base_from_lidar = Pose.from_rotation_translation(np.eye(3), (0, 0, HEIGHT))
 

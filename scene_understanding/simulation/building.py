@@ -17,7 +17,8 @@ from scene_understanding.simulation.rooms import Furnisher, furnish
 from scene_understanding.simulation.structure import Daylight, build_shell
 from scene_understanding.simulation.world import Room, World
 
-CELL = 0.05
+CELL, FINE_CELL = 0.05, 0.01
+"""Of the grid that ways are planned on, and of that by which a robot touches things, metres."""
 ROBOT_LOW, ROBOT_HIGH = 0.04, 1.3
 """What lies between these heights, metres, is in a robot's way."""
 
@@ -46,7 +47,7 @@ def _draw(rng: Generator, guests: int) -> World:
     for room in plan.rooms:
         furnish(Furnisher(mesh, materials, room, plan.height, rng))
     shape, material, label, instance = mesh.arrays()
-    grid = _grid(plan, shape)
+    grid, contact = _grid(plan, shape, CELL), _grid(plan, shape, FINE_CELL)
     start = _start(plan, grid)
     if guests:
         place = start.translation[None, :2]
@@ -54,27 +55,29 @@ def _draw(rng: Generator, guests: int) -> World:
     else:
         people = _people(rng, materials, grid, start, mesh.instances)
     rooms = tuple(Room(r.kind, r.inner.corners, plan.height) for r in plan.rooms)
-    return World(shape, material, label, instance, materials.table(), tuple(lights), rooms, grid, tuple(people), start)
+    return World(
+        shape, material, label, instance, materials.table(), tuple(lights), rooms, grid, contact, tuple(people), start
+    )
 
 
-def _grid(plan: FloorPlan, shape: Shape) -> OccupancyGrid:
+def _grid(plan: FloorPlan, shape: Shape, cell: float) -> OccupancyGrid:
     """Free are the rooms and doorways, less what the mesh puts between the robot's foot and its top."""
     corners = np.concatenate([r.inner.corners for r in plan.rooms])
     origin = corners.min(0) - 0.5
-    columns, rows = np.ceil((corners.max(0) + 0.5 - origin) / CELL).astype(int)
+    columns, rows = np.ceil((corners.max(0) + 0.5 - origin) / cell).astype(int)
     free = np.zeros((rows, columns), np.uint8)
 
     def pixels(points: NDArray[np.floating]) -> NDArray[np.int32]:
-        return np.floor((points - origin) / CELL).astype(np.int32)
+        return np.floor((points - origin) / cell).astype(np.int32)
 
     def fill(low: NDArray[np.float64], high: NDArray[np.float64]) -> None:
-        (x0, y0), (x1, y1) = np.ceil((low - origin) / CELL - 0.5).astype(int), pixels(high - 0.5 * CELL) + 1
+        (x0, y0), (x1, y1) = np.ceil((low - origin) / cell - 0.5).astype(int), pixels(high - 0.5 * cell) + 1
         free[y0:y1, x0:x1] = 1
 
     for room in plan.rooms:
         fill(room.inner.corners[0], room.inner.corners[2])
     for door in plan.doors:
-        half = np.array([door.width / 2 - 0.05, plan.wall / 2 + CELL])
+        half = np.array([door.width / 2 - 0.05, plan.wall / 2 + cell])
         half = half if door.along_x else half[::-1]
         fill(door.center - half, door.center + half)
     triangles = shape.vertices[shape.triangles]
@@ -84,7 +87,7 @@ def _grid(plan: FloorPlan, shape: Shape) -> OccupancyGrid:
     outlines = pixels(triangles[solid & ~_on_walls(plan, triangles, upright)][..., :2])
     for outline in np.unique(outlines.reshape(len(outlines), 6), axis=0).reshape(-1, 3, 2):
         cv2.fillConvexPoly(free, outline, 0)
-    return OccupancyGrid(origin, CELL, free == 0)
+    return OccupancyGrid(origin, cell, free == 0)
 
 
 def _on_walls(plan: FloorPlan, triangles: NDArray[np.float32], upright: NDArray[np.bool_]) -> NDArray[np.bool_]:

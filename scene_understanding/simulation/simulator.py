@@ -144,7 +144,7 @@ class EmbeddedSimulator:
 
     def _restart(self) -> None:
         self._time_ns, self._index = 0, 0
-        self.robot = Robot(self.world.grid, self.world.start, self._limits)
+        self.robot = Robot(self.world.contact, self.world.start, self._limits)
         self.crowd = Crowd(self.world.people)
         self._odometry = WheelOdometry(self._odometry_noise, self._seed)
         self._trail = deque([(0, self.robot.map_from_base)])  # times and poses of the LiDAR's last revolution

@@ -53,7 +53,7 @@ class World:
         materials: the material table.
         lights: what lights the rooms.
         rooms: the rooms.
-        grid: what stands in the way of a robot.
+        grid: what stands in the way of a robot; contact: the same to the centimetre, for what it touches.
         people: who is there.
         start: map_from_base of a robot at the beginning.
     """
@@ -66,6 +66,7 @@ class World:
     lights: tuple[Light, ...]
     rooms: tuple[Room, ...]
     grid: OccupancyGrid
+    contact: OccupancyGrid
     people: tuple[Person, ...]
     start: Pose
 

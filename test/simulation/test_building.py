@@ -41,6 +41,19 @@ def test_every_room_can_be_reached(floors):
         assert all(room.contains(points).any() for room in floor.rooms)
 
 
+def test_what_a_robot_touches_is_the_mesh_to_the_centimetre(floors):
+    for floor in floors:
+        grid, contact = floor.grid, floor.contact
+        places = grid.centers(np.argwhere(grid.clearance > 0.1))
+        assert (np.abs(contact.clearance_at(places) - grid.clearance_at(places)) < 0.06).all()
+        assert contact.resolution == 0.01 and contact.occupied.mean() < grid.occupied.mean()
+        corners = floor.shape.vertices[floor.shape.triangles]
+        solid = (corners[..., 2].max(1) > 0.04) & (corners[..., 2].min(1) < 1.3)
+        middles = corners[solid].mean(1)[:, :2]
+        inside = (contact.clearance_at(middles) == 0) | (contact.cells(middles) == 0).any(-1)
+        assert inside.mean() > 0.9, "all but what lies flat on the walls"
+
+
 def test_an_instance_has_one_thing_of_one_kind(world):
     """Parts of other classes are allowed only where a thing is made of both, as a counter with its cupboards."""
     pairs = np.unique(np.stack([world.instance, world.label]), axis=1)
