@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 from scene_understanding.geometry import Pose
 from scene_understanding.mapping.frontiers import Frontier, KnownGrid, find_frontiers
-from scene_understanding.mapping.grid import OccupancyGrid, ShortestPaths
+from scene_understanding.mapping.grid import OccupancyGrid, ShortestPaths, disc
 from scene_understanding.mapping.information import Sight, expected_information, visible_cells
 from scene_understanding.mapping.layers import UNSURE
 from scene_understanding.mapping.path_follower import angle_between, angles_between
 
 Float = NDArray[np.float64]
 NOTHING = np.zeros((0, 2))
-LEAST_MARGINS = 0.05, 0.03
-"""Metres that are kept from obstacles where there is no room for more; the second where the first leaves no way."""
+SQUEEZES = (0.05, 0.0), (0.03, 0.0), (0.03, 0.02)
+"""Metres that are kept from obstacles where there is no room for more, and by how much less from people than wanted;
+each where those before leave no way."""
+LEAST_MARGIN = SQUEEZES[-1][0]
 BESIDE_OBSTACLES = np.float32(0.2)
 """Worth of unknown cells too near to obstacles for the robot: the inside of furniture, mostly."""
 APART = 0.1
@@ -141,7 +143,7 @@ class Planner:
             self._seen = np.zeros(new.occupancy.shape, bool)
         self._known = new
         classed = new.obstacles.occupied & (new.uncertainty < NO_CLASS)
-        self._classed = cv2.dilate(classed.astype(np.uint8), _disc(SAME)) > 0
+        self._classed = cv2.dilate(classed.astype(np.uint8), disc(SAME)) > 0
 
     def clearance_at(self, xy: Float) -> float:
         """Metres from xy (2,) to the nearest obstacle of the map."""
@@ -170,7 +172,7 @@ class Planner:
     def way_is_clear(self, way: Float, obstacles: Float) -> bool:
         """Whether the robot still fits through along way (K, 2), with what else a sensor sees, at obstacles (M, 2)."""
         grid = self._map.obstacles.with_points(obstacles)
-        least = self.parameters.radius + LEAST_MARGINS[-1] / 2
+        least = self.parameters.radius + LEAST_MARGIN / 2
         return all(grid.line_is_clear(a, b, least) for a, b in zip(way[:-1], way[1:], strict=True))
 
     def give_up(self, goal: Goal, now: float, shut: bool = False) -> None:
@@ -195,10 +197,10 @@ class Planner:
         """
         p = self.parameters
         ground, plan = self._ground(xy, obstacles), None
-        discs = ground.with_discs(people, max(person_radius - p.radius - LEAST_MARGINS[0], 0.0))
-        for least in LEAST_MARGINS:
-            paths = self._paths(discs, xy, least)
-            self.cut_off = present is not None and not np.isfinite(paths.length[tuple(discs.cells(present.place))])
+        for least, closer in SQUEEZES:
+            around_people = ground.with_discs(people, max(person_radius - closer - p.radius - least, 0.0))
+            paths = self._paths(around_people, xy, least)
+            self.cut_off = present is not None and not np.isfinite(paths.length[tuple(ground.cells(present.place))])
             best = self._best(now, paths, xy, yaw, present)
             if best is not None and not self.cut_off:
                 return best
@@ -207,7 +209,7 @@ class Planner:
 
     def is_shut(self, now: float, xy: Float, yaw: float) -> bool:
         """Whether there would be a goal if nobody, and nothing but what the map has, were in the way."""
-        paths = self._paths(self._ground(xy, NOTHING), xy, LEAST_MARGINS[-1])
+        paths = self._paths(self._ground(xy, NOTHING), xy, LEAST_MARGIN)
         return self._best(now, paths, xy, yaw, None) is not None
 
     def _paths(self, ground: OccupancyGrid, xy: Float, margin: float) -> ShortestPaths:
@@ -225,11 +227,11 @@ class Planner:
     def _ground(self, xy: Float, obstacles: Float) -> OccupancyGrid:
         """What the robot keeps away from by radius and margin: obstacles, and the inside of the unknown."""
         p, known = self.parameters, self._map
-        blocked = known.obstacles.with_points(obstacles).with_discs(self.unmapped(obstacles), APART)
+        blocked = known.obstacles.with_points(obstacles).with_points(self.unmapped(obstacles), APART)
         all_around = Sight(2 * np.pi, 0.0, p.presumed)
         unknown = known.unknown & ~visible_cells(blocked, xy, 0.0, all_around)
         shrink = max(0, round((p.radius + p.margin - p.unknown_margin) / known.resolution))
-        inside = cv2.erode(unknown.astype(np.uint8), _disc(shrink), borderValue=1) > 0
+        inside = cv2.erode(unknown.astype(np.uint8), disc(shrink), borderValue=1) > 0
         inside &= ~self._between_floor()
         return OccupancyGrid(known.origin, known.resolution, blocked.occupied | inside)
 
@@ -237,13 +239,13 @@ class Planner:
         """(rows, columns) bool: floor, and gaps in it that are no wider than `GAP`."""
         known = self._map
         floor = (known.occupancy >= 0) & (known.occupancy <= UNSURE)
-        reach = _disc(round(GAP / 2 / known.resolution))
+        reach = disc(round(GAP / 2 / known.resolution))
         return cv2.morphologyEx(floor.astype(np.uint8), cv2.MORPH_CLOSE, reach) > 0
 
     def _best(self, now: float, paths: ShortestPaths, xy: Float, yaw: float, present: Goal | None) -> Plan | None:
         p, known = self.parameters, self._map
         reachable = np.isfinite(paths.length)
-        self.frontiers = find_frontiers(known, cv2.dilate(reachable.astype(np.uint8), _disc(6)) > 0)
+        self.frontiers = find_frontiers(known, cv2.dilate(reachable.astype(np.uint8), disc(6)) > 0)
         places = self._places(paths, reachable, xy)
         if present is not None and reachable[tuple(known.obstacles.cells(present.place))]:
             places = np.concatenate([places, present.place[None]])
@@ -294,10 +296,6 @@ class Planner:
 def near(places: Float, place: Float) -> NDArray[np.bool_]:
     """(...,) which of places (..., 2) are left alone with a place (2,) that is given up."""
     return np.asarray(np.linalg.norm(places - place, axis=-1) < NEAR_GOAL)
-
-
-def _disc(radius: int) -> NDArray[np.uint8]:
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))  # type: ignore[return-value]
 
 
 def _moved(values: NDArray[np.float32], old: KnownGrid, new: KnownGrid) -> NDArray[np.float32]:

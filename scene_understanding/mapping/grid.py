@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import ceil
 
 import cv2
 import numpy as np
@@ -22,16 +23,20 @@ class OccupancyGrid:
         origin: (2,) float64, map x and y of the outer corner of cell (0, 0).
         resolution: edge of a cell, metres.
         occupied: (rows, columns) bool; rows along y, columns along x.
+        to_discs: (rows, columns) float64, metres from each cell to the rim of the nearest disc that is in the way as
+            well, negative within one; infinite where there is none.
     """
 
     origin: Float
     resolution: float
     occupied: NDArray[np.bool_]
+    to_discs: Float | float = np.inf
 
     @cached_property
     def clearance(self) -> NDArray[np.float32]:
-        """(rows, columns) float32: metres from each free cell to the nearest occupied one."""
-        return cv2.distanceTransform((~self.occupied).astype(np.uint8), cv2.DIST_L2, 5) * np.float32(self.resolution)
+        """(rows, columns) float32: metres from each free cell to the nearest occupied one, or to a disc's rim."""
+        cells = cv2.distanceTransform((~self.occupied).astype(np.uint8), cv2.DIST_L2, 5) * np.float32(self.resolution)
+        return np.minimum(cells, np.maximum(self.to_discs, 0)).astype(np.float32)
 
     def cells(self, points: ArrayLike) -> NDArray[np.int64]:
         """(..., 2) row and column of points (..., 2) in the map, clipped to the grid."""
@@ -67,20 +72,26 @@ class OccupancyGrid:
         return np.where(hit.any(1), steps[hit.argmax(1)], limit)
 
     def with_discs(self, points: ArrayLike, radius: float) -> OccupancyGrid:
-        """The grid with discs of `radius` around points (P, 2) occupied as well."""
-        blocked = self.occupied.astype(np.uint8)
-        for row, column in self.cells(np.reshape(points, (-1, 2))).tolist():
-            cv2.circle(blocked, (column, row), int(np.ceil(radius / self.resolution)), 1, -1)
-        return OccupancyGrid(self.origin, self.resolution, blocked > 0)
+        """The grid with discs of `radius` around points (P, 2) in the way as well: clearances are those from their
+        rims, not from cells, so that one gets by people without keeping a cell more away from them."""
+        xy = np.reshape(np.asarray(points, np.float64), (-1, 1, 1, 2))
+        if not len(xy):
+            return self
+        rows, columns = np.indices(self.occupied.shape)
+        x, y = np.moveaxis(self.centers(np.stack([rows, columns], -1)) - xy, -1, 0)
+        to_discs = np.hypot(x, y).min(0) - radius
+        return replace(self, occupied=self.occupied | (to_discs < 0), to_discs=np.minimum(self.to_discs, to_discs))
 
-    def with_points(self, points: ArrayLike) -> OccupancyGrid:
-        """The grid with the cells of points (M, 2) occupied as well, those beyond its edges left out."""
+    def with_points(self, points: ArrayLike, radius: float = 0.0) -> OccupancyGrid:
+        """The grid with the cells of points (M, 2) occupied as well, and those up to `radius` metres around them;
+        points beyond its edges left out."""
         xy = np.reshape(np.asarray(points, np.float64), (-1, 2))
         end = self.origin + np.array(self.occupied.shape[::-1]) * self.resolution
         row, column = self.cells(xy[((xy >= self.origin) & (xy < end)).all(1)]).T
-        occupied = self.occupied.copy()
-        occupied[row, column] = True
-        return OccupancyGrid(self.origin, self.resolution, occupied)
+        more = np.zeros(self.occupied.shape, np.uint8)
+        more[row, column] = 1
+        more = cv2.dilate(more, disc(ceil(radius / self.resolution)))
+        return replace(self, occupied=self.occupied | (more > 0))
 
     def line_is_clear(self, a: ArrayLike, b: ArrayLike, clearance: float) -> bool:
         """Whether the straight way from a (2,) to b (2,) keeps `clearance` metres."""
@@ -182,3 +193,8 @@ class ShortestPaths:
         cells = np.argwhere(self.number >= 0)[chain[::-1]]
         points = np.concatenate([[self.start], self.grid.centers(cells)[1:-1], [np.asarray(goal, np.float64)]])
         return self.grid.straightened(points, self.preferred)
+
+
+def disc(radius: int) -> NDArray[np.uint8]:
+    """(2 radius + 1, 2 radius + 1) uint8: 1 within `radius` cells of the middle, for morphology."""
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))  # type: ignore[return-value]

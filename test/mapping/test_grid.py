@@ -50,6 +50,25 @@ def test_points_beyond_the_edge_block_nothing(two_rooms) -> None:
     assert blocked.occupied[tuple(two_rooms.cells([0.02, 3.02]))]
 
 
+def test_points_grow_to_their_radius() -> None:
+    empty = OccupancyGrid(np.zeros(2), 0.05, np.zeros((80, 80), bool))
+    grown = empty.with_points([[1.0, 2.0], [3.0, 1.0]], 0.1)
+    away = np.linalg.norm(grown.centers(np.argwhere(grown.occupied))[:, None] - [[1.0, 2.0], [3.0, 1.0]], axis=-1)
+    assert (away.min(1) < 0.15).all() and grown.occupied.sum() >= 26
+
+
+def test_clearance_of_discs_is_exact() -> None:
+    empty = OccupancyGrid(np.zeros(2), 0.05, np.zeros((80, 80), bool))
+    people = np.array([[1.013, 2.0], [3.0, 1.0]])
+    grid = empty.with_discs(people, 0.22)
+    centers = grid.centers(np.argwhere(np.ones((80, 80), bool)))
+    rim = np.linalg.norm(centers[:, None] - people, axis=-1).min(1) - 0.22
+    np.testing.assert_allclose(grid.clearance.reshape(-1), np.maximum(rim, 0), atol=1e-6)
+    np.testing.assert_array_equal(grid.occupied.reshape(-1), rim < 0)
+    assert empty.with_discs(np.zeros((0, 2)), 0.22) is empty
+    assert np.isinf(grid.with_points([[2.0, 2.0]]).to_discs).sum() == 0, "discs stay"
+
+
 def test_a_narrow_way_is_taken_where_there_is_no_other_and_else_a_wide_one(two_rooms) -> None:
     start, goal = np.array([0.0, 4.5]), np.array([4.0, 2.6])
     way = two_rooms.shortest_paths(start, 0.2, preferred=0.6).to(goal)  # the door leaves 0.4 m on either side
