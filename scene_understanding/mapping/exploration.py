@@ -145,6 +145,11 @@ class Explorer:
         """(M, 2) what a sensor sees in the way right now, in the map, metres; replaces what it saw before."""
         self._obstacles = points
 
+    def unmapped(self, points: Float) -> Float:
+        """(K, 2) those of points (M, 2), where a sensor sees something, at which the map has nothing of any class; none
+        before there is a map."""
+        return self._planner.unmapped(points) if self.has_map else points[:0]
+
     def decide(
         self, now: float, map_from_base: Pose, people: Float, stands: NDArray[np.bool_] | None = None
     ) -> Decision:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,20 +24,26 @@ BODY = 0.5
 """Metres from where somebody is thought to be within which what a sensor sees may be of them."""
 HIDDEN = 0.15
 """Radians beside the way to them at which something nearer may hide them."""
+PRESENT = 0.35
+"""Likewise for what the map does not have: who stands there still."""
 JUMP = 1.0
 """Metres from where they are expected beyond which somebody is taken for somebody else."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
+    """Somebody: where, how fast and when they were last measured, since when they are known, and when something of
+    them was last seen."""
+
     xy: Float
     velocity: Float
     time: float
     since: float
+    there: float
 
     @classmethod
     def new(cls, xy: Float, time: float) -> _Seen:
-        return cls(xy, np.zeros(2), time, time)
+        return cls(xy, np.zeros(2), time, time, time)
 
     @property
     def stands(self) -> bool:
@@ -56,10 +62,16 @@ class PeopleMemory:
         self._keep, self._keep_standing = keep, keep_standing
         self._seen: dict[int, _Seen] = {}
 
-    def update(self, ids: NDArray[np.integer], positions: Float, time: float) -> None:
+    def update(
+        self, ids: NDArray[np.integer], positions: Float, time: float, centred: NDArray[np.bool_] | None = None
+    ) -> None:
         """Who was seen at `time`, seconds: ids (P,), and positions (P, 2) in the map, metres; NaN is left out.
 
         An id of 0 is somebody who is not tracked: kept, with no speed, until the next update.
+
+        Args:
+            centred: (P,) which positions are of the middles of bodies, all if not given. An arm that reaches into the
+                picture says that somebody is there still, and not where: the others place only who is not known yet.
         """
         self._seen = {i: s for i, s in self._seen.items() if i > 0 and self._is_kept(s, time)}
         placed = np.flatnonzero(np.isfinite(positions).all(axis=1)).tolist()
@@ -68,7 +80,12 @@ class PeopleMemory:
             before = self._seen.get(i) if i > 0 else None
             if i > 0 and before is None:
                 before = self._lost(xy, time, {int(ids[j]) for j in placed})
-            seen = _Seen.new(xy, time) if before is None else _tracked(before, xy, time)
+            if before is None:
+                seen = _Seen.new(xy, time)
+            elif centred is None or centred[k] or time - before.time > SURE and not before.stands:
+                seen = _tracked(before, xy, time)
+            else:
+                seen = replace(before, there=time)
             self._seen[i if i > 0 else -1 - k] = seen
 
     def _lost(self, xy: Float, time: float, present: set[int]) -> _Seen | None:
@@ -77,21 +94,26 @@ class PeopleMemory:
         nearest = min(gap, key=lambda i: gap[i], default=None)
         return self._seen.pop(nearest) if nearest is not None and gap[nearest] < NEAR else None
 
-    def forget_the_gone(self, points: Float, xy: Float, reach: float, time: float) -> None:
-        """Forgets who was not seen for a second and is not where they are thought to be.
+    def look(self, points: Float, unmapped: Float, xy: Float, reach: float, time: float) -> None:
+        """Who was not seen for a second: keeps those who stand where there is something still, and forgets those who
+        are not where they are thought to be.
 
         Args:
             points: (M, 2) all that a sensor at about xy (2,) sees within `reach` metres, all around, in the map.
+            unmapped: (K, 2) those of them that are nothing that the map has.
         """
         distance, bearing = _polar(points - xy)
         for i, seen in list(self._seen.items()):
-            (far,), (towards,) = _polar(seen.at(time)[None] - xy)
-            if time - seen.time < SURE or not BODY < far < reach - BODY:
+            place = seen.at(time)
+            (far,), (towards,) = _polar(place[None] - xy)
+            if time - seen.there < SURE:
                 continue
-            there = np.linalg.norm(points - seen.at(time), axis=1) < BODY
-            before = (distance < far) & (np.abs(angles_between(bearing, towards)) < HIDDEN)
-            if not (there | before).any():
-                del self._seen[i]
+            if seen.stands and _within(PRESENT, unmapped, place).any():
+                self._seen[i] = replace(seen, there=time)
+            elif BODY < far < reach - BODY:
+                before = (distance < far) & (np.abs(angles_between(bearing, towards)) < HIDDEN)
+                if not (before | _within(BODY, points, place)).any():
+                    del self._seen[i]
 
     def places(self, time: float) -> Float:
         """(P, 2) float64, metres: where everybody of the last seconds is thought to be at `time`: who stands where they
@@ -106,7 +128,11 @@ class PeopleMemory:
         return [s for s in self._seen.values() if self._is_kept(s, time)]
 
     def _is_kept(self, seen: _Seen, time: float) -> bool:
-        return time - seen.time <= (self._keep_standing if seen.stands else self._keep)
+        return time - seen.there <= (self._keep_standing if seen.stands else self._keep)
+
+
+def _within(distance: float, points: Float, place: Float) -> NDArray[np.bool_]:
+    return np.asarray(np.linalg.norm(points - place, axis=1) < distance)
 
 
 def _polar(offset: Float) -> tuple[Float, Float]:
@@ -125,4 +151,4 @@ def _tracked(before: _Seen, xy: Float, time: float) -> _Seen:
         return _Seen.new(xy, time)
     velocity = before.velocity + SPEED_GAIN / dt * error
     velocity *= min(1.0, FASTEST / max(float(np.linalg.norm(velocity)), 1e-9))
-    return _Seen(expected + GAIN * error, velocity, time, before.since)
+    return _Seen(expected + GAIN * error, velocity, time, before.since, time)

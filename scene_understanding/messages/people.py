@@ -76,12 +76,20 @@ class PeopleArrays:
     def trunks(self) -> NDArray[np.float32]:
         """(N, 3) float32, metres: where the middles of their bodies are: the mean of neck and middles between right and
         left, of what is known; without any of these `positions`, which lies beside where half a body is seen."""
+        middles, known = self._middles()
+        mean = np.where(known[..., None], middles, 0).sum(1) / np.maximum(known.sum(1), 1)[:, None]
+        return np.where(self.has_trunk[:, None], mean, self.positions).astype(np.float32)
+
+    @property
+    def has_trunk(self) -> NDArray[np.bool_]:
+        """(N,) whether `trunks` is the middle of the body, and not of what is seen of it."""
+        return np.asarray(self._middles()[1].any(1))
+
+    def _middles(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """(N, K, 3) neck and middles between right and left, and (N, K) which of them are known."""
         right, left = (self.points[:, [COCO18_NAMES.index(f"{side}_{name}") for name in _PAIRS]] for side in _SIDES)
         middles = np.concatenate([self.points[:, [COCO18_NAMES.index("neck")]], (right + left) / 2], axis=1)
-        known: NDArray[np.bool_] = np.asarray(np.isfinite(middles).all(axis=-1))
-        count = np.count_nonzero(known, axis=1)[:, None]
-        mean = np.where(known[..., None], middles, 0).sum(1) / np.maximum(count, 1)
-        return np.where(count > 0, mean, self.positions).astype(np.float32)
+        return middles, np.asarray(np.isfinite(middles).all(axis=-1))
 
 
 def arrays_to_people(people: PeopleArrays, header: Header) -> Any:

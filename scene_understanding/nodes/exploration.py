@@ -183,7 +183,7 @@ class ExplorationNode(Node):
     def _see_people(self, message: Any, context: Context) -> None:
         people, stamp_ns = people_to_arrays(message), stamp_to_ns(message.header.stamp)
         pose = context.transforms.lookup(self.parameters.map_frame, message.header.frame_id, stamp_ns)
-        self._people.update(people.ids, pose.apply(people.trunks)[:, :2], stamp_ns * 1e-9)
+        self._people.update(people.ids, pose.apply(people.trunks)[:, :2], stamp_ns * 1e-9, people.has_trunk)
 
     def _see_obstacles(self, message: Any, context: Context) -> None:
         """What the LiDAR sees near the robot, between the floor and its top."""
@@ -200,7 +200,7 @@ class ExplorationNode(Node):
         chosen = (height > p.low) & (height < p.high) & (distance < NEAR) & (distance > p.robot_radius)
         obstacles = points[chosen, :2].astype(np.float64)
         self._explorer.update_obstacles(obstacles)
-        self._people.forget_the_gone(obstacles, robot[:2], NEAR, stamp_ns * 1e-9)
+        self._people.look(obstacles, self._explorer.unmapped(obstacles), robot[:2], NEAR, stamp_ns * 1e-9)
         self._scan_ns = stamp_ns
 
     def tick(self, context: Context) -> Mapping[str, Any]:

@@ -257,7 +257,8 @@ class SemanticMapNode(Node):
         map_from_people = self._pose(message.header.frame_id, stamp_to_ns(message.header.stamp), context)
         people = people_to_arrays(message)
         self._people = stamp_ns, capsules(map_from_people.apply(people.points))
-        self._memory.update(people.ids, map_from_people.apply(people.trunks)[:, :2], stamp_ns * 1e-9)
+        trunks = map_from_people.apply(people.trunks)[:, :2]
+        self._memory.update(people.ids, trunks, stamp_ns * 1e-9, people.has_trunk)
 
     def _integrate(
         self,

@@ -66,11 +66,31 @@ def test_who_is_gone_is_forgotten_where_a_sensor_sees_that_nobody_is_there() -> 
     for points, left in ((nothing, 0), (beside, 0), (there, 1), (before, 1)):
         memory = PeopleMemory()
         walk(memory, 0.0)  # stands at (0, 1)
-        memory.forget_the_gone(points, np.zeros(2), 3.0, 2.5)
+        memory.look(points, nothing, np.zeros(2), 3.0, 2.5)
         assert len(memory.places(2.5)) == 1, "seen half a second ago"
-        memory.forget_the_gone(points, np.zeros(2), 3.0, 4.0)
+        memory.look(points, nothing, np.zeros(2), 3.0, 4.0)
         assert len(memory.places(4.0)) == left
     memory = PeopleMemory()
     walk(memory, 0.0)
-    memory.forget_the_gone(nothing, np.array([0.0, -3.0]), 3.0, 4.0)
+    memory.look(nothing, nothing, np.array([0.0, -3.0]), 3.0, 4.0)
     assert len(memory.places(4.0)) == 1, "too far away to tell"
+
+
+def test_who_stands_is_kept_while_something_is_there_that_the_map_does_not_have() -> None:
+    there, nothing = np.array([[0.2, 1.1]]), np.zeros((0, 2))
+    for unmapped, left in ((there, 1), (nothing, 0)):
+        memory = PeopleMemory(keep_standing=20.0)
+        walk(memory, 0.0)
+        for t in np.arange(2.0, 60.0):
+            memory.look(there, unmapped, np.zeros(2), 3.0, t)
+        assert len(memory.places(60.0)) == left
+
+
+def test_an_arm_that_reaches_into_the_picture_does_not_move_who_is_known() -> None:
+    memory = PeopleMemory()
+    walk(memory, 0.0)  # stands at (0, 1)
+    for t in np.arange(2.2, 30.0, 0.2):
+        memory.update(np.array([7]), np.array([[0.4, 1.0]]), t, np.array([False]))
+    np.testing.assert_allclose(memory.places(30.0), [[0.0, 1.0]], atol=1e-9)
+    memory.update(np.array([9]), np.array([[2.0, 2.0]]), 30.0, np.array([False]))
+    assert len(memory.places(30.0)) == 2, "who is not known is placed by it"

@@ -115,4 +115,5 @@ def test_a_trunk_is_in_the_middle_of_what_is_known_of_both_sides():
     points[1, [2, 4]] = [(1, 2, 3), (3, 2, 1)]
     people = random_people(3)
     people = PeopleArrays(people.pixels, points, people.confidence, people.score, people.ids)
+    np.testing.assert_array_equal(people.has_trunk, [True, False, False])
     np.testing.assert_array_equal(people.trunks, np.array([(0, 0, 1.5), (2, 2, 2), [np.nan] * 3], np.float32))
