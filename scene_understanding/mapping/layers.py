@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scene_understanding.labels import UNLABELLED, LabelSet
 from scene_understanding.mapping.blocks import CENTRE, SIDE, Blocks
 from scene_understanding.mapping.class_evidence import Evidence, confidence
+from scene_understanding.mapping.grid import disc
 
 Float = NDArray[np.float32]
 UNKNOWN, OCCUPIED = -1, 100
@@ -25,6 +26,8 @@ UNSURE = 50
 """Where the floor was seen, but not all of the space above it: the board of a table may be there."""
 FLAT = 0.03
 """Metres over the floor from which on what has a class that cannot be driven on is in the way: a book, not a carpet."""
+BUMP = 0.6
+"""Metres across, below which floor that stands out by more than `FLAT` is none: a book that was taken for the floor."""
 _CHUNK = 256
 """Columns of blocks worked out at once: bounds the memory that it takes."""
 
@@ -85,6 +88,7 @@ TILES: dict[str, tuple[tuple[int, ...], type, float]] = {
     "ground": ((), np.float32, 0),
     "visited": (_TILE, bool, False),
     "floor": (_TILE, np.float32, np.nan),
+    "base": (_TILE, np.float32, np.nan),
     "floor_cost": (_TILE, np.int8, UNKNOWN),
     "top": (_TILE, np.float32, np.nan),
     "bulk": (_TILE, np.uint8, 0),
@@ -102,6 +106,7 @@ class Columns:
         coordinates: (T, 2) int32, of the column, in blocks; ground: (T,) metres, near which its floor is looked for.
         visited: where the robot has stood.
         floor, top: metres, heights of the floor and of the highest thing in the way; NaN where there is none.
+        base: metres, height of the lowest floor, which the noise of far looks does not raise.
         floor_cost: of driving on it; -1 where it was not seen.
         bulk: how many voxels are in the way; unseen: how many may be, since they were never seen.
         number: class number of the highest thing in the way, or else of the floor.
@@ -112,6 +117,7 @@ class Columns:
     ground: Float
     visited: NDArray[np.bool_]
     floor: Float
+    base: Float
     floor_cost: NDArray[np.int8]
     top: Float
     bulk: NDArray[np.uint8]
@@ -209,6 +215,7 @@ class Columns:
         floor = _highest(drivable)
         has_floor = floor >= 0
         self.floor[tiles] = np.where(has_floor, height[floor], np.nan)
+        self.base[tiles] = np.where(has_floor, height[drivable.argmax(-1)], np.nan)
         own = np.where(has_floor, height[floor], ground[:, None, None])
         above = height - own[..., None]
         band = (above > p.low) & (above < p.high)
@@ -262,7 +269,9 @@ class Columns:
 
         floor_cost = raster(self.floor_cost, UNKNOWN)
         visited = raster(self.visited, False)
-        bulk = raster(self.bulk, 0)
+        base = raster(self.base, np.nan)
+        bump = self._stands_out(base)
+        bulk = raster(self.bulk, 0) + bump
         blocked = _without_specks(bulk)
         unsure = raster(self.unseen, 0) * self._voxel >= self.parameters.unseen
         free = np.where(unsure & (floor_cost >= 0), UNSURE, floor_cost)
@@ -276,9 +285,16 @@ class Columns:
             occupancy=np.where(blocked, OCCUPIED, free).astype(np.int8),
             uncertainty=raster(self.uncertainty, UNKNOWN),
             floor=raster(self.floor, np.nan),
-            obstacle=np.where(blocked, raster(self.top, np.nan), np.nan).astype(np.float32),
+            obstacle=np.where(blocked, np.fmax(raster(self.top, np.nan), np.where(bump, base, np.nan)), np.nan),
             label=ids[number],
         )
+
+    def _stands_out(self, base: Float) -> NDArray[np.bool_]:
+        """(R, C) where floor at `base` (R, C), NaN unknown, stands out of that around it (a top hat: Serra 1982)."""
+        across = disc(round(BUMP / 2 / self._voxel))
+        lowest = cv2.erode(np.where(np.isnan(base), np.float32(np.inf), base), across)
+        opened = cv2.dilate(np.where(np.isinf(lowest), np.float32(-np.inf), lowest), across)
+        return base - opened > FLAT
 
 
 class _stacked:

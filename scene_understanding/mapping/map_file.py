@@ -24,7 +24,7 @@ from scene_understanding.mapping.blocks import FIELDS, VOXELS, MapError
 from scene_understanding.mapping.layers import TILES, GridParameters
 from scene_understanding.mapping.voxel_map import MapParameters, SemanticMap
 
-FORMAT, VERSION = "scene_understanding semantic map", 1
+FORMAT, VERSION = "scene_understanding semantic map", 2
 _COLUMN = "column_"
 _NO_MAP = "it is no semantic map (.npz of ~/save or of `demo`)"
 _OF_VOXELS = ("voxel", "hit", "miss", "empty", "full", "occupied")
