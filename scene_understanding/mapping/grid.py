@@ -90,8 +90,8 @@ class OccupancyGrid:
         row, column = self.cells(xy[((xy >= self.origin) & (xy < end)).all(1)]).T
         more = np.zeros(self.occupied.shape, np.uint8)
         more[row, column] = 1
-        more = cv2.dilate(more, disc(ceil(radius / self.resolution)))
-        return replace(self, occupied=self.occupied | (more > 0))
+        grown = cv2.dilate(more, disc(ceil(radius / self.resolution)))
+        return replace(self, occupied=self.occupied | (grown > 0))
 
     def line_is_clear(self, a: ArrayLike, b: ArrayLike, clearance: float) -> bool:
         """Whether the straight way from a (2,) to b (2,) keeps `clearance` metres."""

@@ -26,6 +26,8 @@ HIDDEN = 0.15
 """Radians beside the way to them at which something nearer may hide them."""
 PRESENT = 0.35
 """Likewise for what the map does not have: who stands there still."""
+DOUBLE = 0.35
+"""Metres between two who stand, of whom one is seen now and the other not, within which they are one."""
 JUMP = 1.0
 """Metres from where they are expected beyond which somebody is taken for somebody else."""
 
@@ -87,6 +89,14 @@ class PeopleMemory:
             else:
                 seen = replace(before, there=time)
             self._seen[i if i > 0 else -1 - k] = seen
+        self._drop_doubles(time)
+
+    def _drop_doubles(self, time: float) -> None:
+        """Forgets who stands where somebody else is seen to stand now: one person, of whom there were two tracks."""
+        now = np.array([s.xy for s in self._seen.values() if s.there == time and s.stands]).reshape(-1, 2)
+        for i, seen in list(self._seen.items()):
+            if seen.there < time and seen.stands and _within(DOUBLE, now, seen.xy).any():
+                del self._seen[i]
 
     def _lost(self, xy: Float, time: float, present: set[int]) -> _Seen | None:
         """Takes out who is expected near xy (2,) and not `present`: the same person, whose track was lost."""

@@ -94,3 +94,12 @@ def test_an_arm_that_reaches_into_the_picture_does_not_move_who_is_known() -> No
     np.testing.assert_allclose(memory.places(30.0), [[0.0, 1.0]], atol=1e-9)
     memory.update(np.array([9]), np.array([[2.0, 2.0]]), 30.0, np.array([False]))
     assert len(memory.places(30.0)) == 2, "who is not known is placed by it"
+
+
+def test_two_tracks_of_one_who_stands_become_one() -> None:
+    memory = PeopleMemory()
+    for t in np.arange(0.0, 2.0, 0.2):
+        memory.update(np.array([7, 8, 9]), np.array([[0.0, 1.0], [0.2, 1.0], [2.0, 1.0]]), t)
+    assert len(memory.places(2.0)) == 3
+    memory.update(np.array([7]), np.array([[0.0, 1.0]]), 2.2)
+    np.testing.assert_allclose(np.sort(memory.places(2.2)[:, 0]), [0.0, 2.0], atol=1e-6)
