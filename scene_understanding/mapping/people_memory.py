@@ -28,28 +28,39 @@ PRESENT = 0.35
 """Likewise for what the map does not have: who stands there still."""
 DOUBLE = 0.35
 """Metres between two who stand, of whom one is seen now and the other not, within which they are one."""
+LONGER = 4.0
+"""Who stands is expected to stay for so many times as long as they have been seen standing: most who stop walk on."""
 JUMP = 1.0
 """Metres from where they are expected beyond which somebody is taken for somebody else."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """Somebody: where, how fast and when they were last measured, since when they are known, and when something of
-    them was last seen."""
+    """Somebody: where, how fast and when they were last measured, since when they are known, for how long they have
+    stood, and when something of them was last seen."""
 
     xy: Float
     velocity: Float
     time: float
     since: float
+    stood: float
     there: float
 
     @classmethod
     def new(cls, xy: Float, time: float) -> _Seen:
-        return cls(xy, np.zeros(2), time, time, time)
+        return cls(xy, np.zeros(2), time, time, 0.0, time)
 
     @property
     def stands(self) -> bool:
-        return bool(np.linalg.norm(self.velocity) < STANDING) and self.time - self.since >= SURE
+        return self.is_slow and self.time - self.since >= SURE
+
+    @property
+    def is_slow(self) -> bool:
+        return bool(np.linalg.norm(self.velocity) < STANDING)
+
+    def still_there(self, time: float) -> _Seen:
+        """They, of whom something is seen at `time`."""
+        return replace(self, there=time, stood=self.stood + (time - self.there if self.stands else 0.0))
 
     def at(self, time: float) -> Float:
         """(2,) where they are thought to be."""
@@ -57,10 +68,11 @@ class _Seen:
 
 
 class PeopleMemory:
-    """Keeps everybody for a while after they were last seen, with their speed; longer who stands: they tend to stay."""
+    """Keeps everybody for a while after they were last seen, with their speed; longer who stands, the longer
+    they have stood."""
 
     def __init__(self, keep: float = 2.0, keep_standing: float = 20.0) -> None:
-        """Seconds for which those who walk and those who stand are kept."""
+        """Seconds for which those who walk are kept, and those who stand at most."""
         self._keep, self._keep_standing = keep, keep_standing
         self._seen: dict[int, _Seen] = {}
 
@@ -87,7 +99,7 @@ class PeopleMemory:
             elif centred is None or centred[k] or time - before.time > SURE and not before.stands:
                 seen = _tracked(before, xy, time)
             else:
-                seen = replace(before, there=time)
+                seen = before.still_there(time)
             self._seen[i if i > 0 else -1 - k] = seen
         self._drop_doubles(time)
 
@@ -119,7 +131,7 @@ class PeopleMemory:
             if time - seen.there < SURE:
                 continue
             if seen.stands and _within(PRESENT, unmapped, place).any():
-                self._seen[i] = replace(seen, there=time)
+                self._seen[i] = seen.still_there(time)
             elif BODY < far < reach - BODY:
                 before = (distance < far) & (np.abs(angles_between(bearing, towards)) < HIDDEN)
                 if not (before | _within(BODY, points, place)).any():
@@ -138,7 +150,8 @@ class PeopleMemory:
         return [s for s in self._seen.values() if self._is_kept(s, time)]
 
     def _is_kept(self, seen: _Seen, time: float) -> bool:
-        return time - seen.there <= (self._keep_standing if seen.stands else self._keep)
+        standing = min(max(LONGER * seen.stood, self._keep), self._keep_standing)
+        return time - seen.there <= (standing if seen.stands else self._keep)
 
 
 def _within(distance: float, points: Float, place: Float) -> NDArray[np.bool_]:
@@ -161,4 +174,6 @@ def _tracked(before: _Seen, xy: Float, time: float) -> _Seen:
         return _Seen.new(xy, time)
     velocity = before.velocity + SPEED_GAIN / dt * error
     velocity *= min(1.0, FASTEST / max(float(np.linalg.norm(velocity)), 1e-9))
-    return _Seen(expected + GAIN * error, velocity, time, before.since, time)
+    seen = _Seen(expected + GAIN * error, velocity, time, before.since, 0.0, time)
+    since = time - before.there
+    return replace(seen, stood=max(before.stood + (since if seen.is_slow else -LONGER * since), 0.0))

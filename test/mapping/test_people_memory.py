@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from scene_understanding.mapping.people_memory import PeopleMemory
 
@@ -15,11 +16,19 @@ def test_who_walks_is_expected_further_on_and_soon_forgotten() -> None:
     assert len(memory.places(3.9)) == 1 and len(memory.places(4.1)) == 0
 
 
-def test_who_stands_is_kept_longer() -> None:
+@pytest.mark.parametrize(("seconds", "kept"), [(1.0, 4.0), (3.0, 12.0), (8.0, 20.0)])
+def test_who_stands_is_kept_the_longer_they_have_stood(seconds: float, kept: float) -> None:
     memory = PeopleMemory(keep=2.0, keep_standing=20.0)
-    walk(memory, 0.0)
-    np.testing.assert_allclose(memory.places(20.0), [[0.0, 1.0]])
-    assert len(memory.places(23.0)) == 0
+    walk(memory, 0.0, seconds)
+    np.testing.assert_allclose(memory.places(seconds + kept - 0.1), [[0.0, 1.0]])
+    assert len(memory.places(seconds + kept + 0.1)) == 0
+
+
+def test_who_waits_a_moment_is_soon_forgotten() -> None:
+    memory = PeopleMemory(keep=2.0, keep_standing=20.0)
+    for t in np.arange(0.0, 4.01, 0.2):  # walks, and stops for 1.5 s
+        memory.update(np.array([7]), np.array([[0.8 * min(t, 2.5), 1.0]]), t)
+    assert memory.stands(4.0).all() and len(memory.places(8.5)) == 0
 
 
 def test_a_jump_is_no_speed_of_a_person() -> None:
@@ -42,7 +51,7 @@ def test_who_stands_stays_where_they_are_however_they_are_measured() -> None:
     for t in np.arange(0.0, 6.0, 0.2):
         memory.update(np.array([7]), np.array([[1.0, 2.0]]) + 0.1 * rng.standard_normal((1, 2)), t)
     assert memory.stands(6.0).tolist() == [True]
-    np.testing.assert_allclose(memory.places(25.0), [[1.0, 2.0]], atol=0.15)
+    np.testing.assert_allclose(memory.places(12.0), [[1.0, 2.0]], atol=0.15)
 
 
 def test_who_walks_does_not_stand() -> None:
