@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scene_understanding.geometry import Pose
 from scene_understanding.mapping.exploration_plan import Goal, Planner, PlannerParameters
 from scene_understanding.mapping.frontiers import Frontier, KnownGrid
+from scene_understanding.mapping.lingering import Lingering
 from scene_understanding.mapping.path_follower import PathFollower, Velocity, angle_between, in_the_way, nears, steer
 
 Float = NDArray[np.float64]
@@ -38,7 +39,9 @@ SLACK = 0.03
 """Metres that people may be nearer to the way than was planned, before the robot waits."""
 THINGS_NEAR = 1.2
 """Metres within which ways keep away from what is not in the map; what is farther away may be elsewhere by then."""
-SHUT = 30.0
+OFTEN = 3
+"""Times as often plans are made while the robot waits: a way that opens may soon be shut again."""
+SHUT = 60.0
 """Seconds for which the robot looks out for a way that people or things that are not mapped shut, when all others are
 explored."""
 BRAKING, REACTION, LEAST = 1.0, 0.3, 0.1
@@ -115,7 +118,9 @@ class Explorer:
         self._people = self._stay = np.zeros((0, 2))
         """Everybody, and those who stand."""
         self._obstacles = self._things = self._unmapped = np.zeros((0, 2))
-        """What a sensor sees; of that what is near and nobody; of that what the map has no class for."""
+        """What a sensor sees; of that what is near and nobody, less what the map has no class for and may walk away; and
+        all that the map has no class for."""
+        self._lingering = Lingering()
         self._to_turn, self._yaw = self._once_around, 0.0
         self._planned_at = self._waiting_since = self._back_until = -np.inf
         self._progress: tuple[float, Float, float] | None = None
@@ -148,7 +153,7 @@ class Explorer:
     def unmapped(self, points: Float) -> Float:
         """(K, 2) those of points (M, 2), where a sensor sees something, at which the map has nothing of any class; none
         before there is a map."""
-        return self._planner.unmapped(points) if self.has_map else points[:0]
+        return points[self._planner.is_unmapped(points)] if self.has_map else points[:0]
 
     def decide(
         self, now: float, map_from_base: Pose, people: Float, stands: NDArray[np.bool_] | None = None
@@ -163,8 +168,7 @@ class Explorer:
         self._people = people
         xy, yaw = map_from_base.translation[:2], map_from_base.yaw
         self._stay = people if stands is None else people[stands]
-        self._things = self._near_things(xy)
-        self._unmapped = self._planner.unmapped(self._things)
+        self._see_things(now, xy)
         self._remember(now, xy, yaw)
         turned, self._yaw = abs(angle_between(yaw, self._yaw)), yaw
         if self._state == "waiting for a map":
@@ -182,11 +186,15 @@ class Explorer:
             self._plan(now, xy, yaw)
         return self._decision(self._drive(now, map_from_base), planned)
 
-    def _near_things(self, xy: Float) -> Float:
-        """(K, 2) the obstacles around xy (2,) that are none of people, from whom the robot keeps away anyway."""
+    def _see_things(self, now: float, xy: Float) -> None:
+        """Sorts the obstacles around xy (2,) that are none of people, from whom the robot keeps away anyway."""
         near = self._obstacles[np.linalg.norm(self._obstacles - xy, axis=1) < THINGS_NEAR]
         gap = np.linalg.norm(near[:, None] - self._people, axis=-1).min(axis=1, initial=np.inf)
-        return near[gap > self.parameters.person_radius]
+        near = near[gap > self.parameters.person_radius]
+        unmapped = self._planner.is_unmapped(near)
+        self._unmapped = near[unmapped]
+        stays = self._lingering.update(self._unmapped, now)
+        self._things = np.concatenate([near[~unmapped], self._unmapped[stays]])
 
     def _decision(self, velocity: Velocity, planned: bool) -> Decision:
         goal = None if self._goal is None else self._goal.pose
@@ -212,7 +220,8 @@ class Explorer:
     # Plans
 
     def _needs_plan(self, now: float, xy: Float) -> bool:
-        due = now - self._planned_at >= self.parameters.replan
+        often = OFTEN if self._state == "yielding" else 1
+        due = now - self._planned_at >= self.parameters.replan / often
         if due or self._in_vain:
             return due
         if self._goal is None:

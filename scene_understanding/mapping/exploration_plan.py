@@ -164,10 +164,10 @@ class Planner:
         """The robot has looked from its goal at xy (2,), along yaw; what is unknown still will hardly be seen there."""
         self._looks += SEEN_FROM_GOAL * visible_cells(self._map.obstacles, xy, yaw, self.parameters.sight)
 
-    def unmapped(self, points: Float) -> Float:
-        """(K, 2) those of points (M, 2), where a sensor sees something, at which the map has nothing of any class."""
+    def is_unmapped(self, points: Float) -> NDArray[np.bool_]:
+        """(M,) at which of points (M, 2), where a sensor sees something, the map has nothing of any class."""
         row, column = self._map.obstacles.cells(points).T
-        return points[~self._classed[row, column]]
+        return np.asarray(~self._classed[row, column])
 
     def way_is_clear(self, way: Float, obstacles: Float) -> bool:
         """Whether the robot still fits through along way (K, 2), with what else a sensor sees, at obstacles (M, 2)."""
@@ -227,7 +227,7 @@ class Planner:
     def _ground(self, xy: Float, obstacles: Float) -> OccupancyGrid:
         """What the robot keeps away from by radius and margin: obstacles, and the inside of the unknown."""
         p, known = self.parameters, self._map
-        blocked = known.obstacles.with_points(obstacles).with_points(self.unmapped(obstacles), APART)
+        blocked = known.obstacles.with_points(obstacles).with_points(obstacles[self.is_unmapped(obstacles)], APART)
         all_around = Sight(2 * np.pi, 0.0, p.presumed)
         unknown = known.unknown & ~visible_cells(blocked, xy, 0.0, all_around)
         shrink = max(0, round((p.radius + p.margin - p.unknown_margin) / known.resolution))
