@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 from scene_understanding.labels import UNLABELLED, LabelSet
 from scene_understanding.mapping.blocks import CENTRE, SIDE, Blocks
 from scene_understanding.mapping.class_evidence import Evidence, confidence
-from scene_understanding.mapping.grid import disc
 
 Float = NDArray[np.float32]
 UNKNOWN, OCCUPIED = -1, 100
@@ -26,8 +25,9 @@ UNSURE = 50
 """Where the floor was seen, but not all of the space above it: the board of a table may be there."""
 FLAT = 0.03
 """Metres over the floor from which on what has a class that cannot be driven on is in the way: a book, not a carpet."""
-BUMP = 0.6
-"""Metres across, below which floor that stands out by more than `FLAT` is none: a book that was taken for the floor."""
+BUMP = 0.8
+"""Edge of the square, metres, over whose mean floor what is higher by more than `FLAT` is none: a book that was taken
+for the floor."""
 _CHUNK = 256
 """Columns of blocks worked out at once: bounds the memory that it takes."""
 
@@ -290,11 +290,11 @@ class Columns:
         )
 
     def _stands_out(self, base: Float) -> NDArray[np.bool_]:
-        """(R, C) where floor at `base` (R, C), NaN unknown, stands out of that around it (a top hat: Serra 1982)."""
-        across = disc(round(BUMP / 2 / self._voxel))
-        lowest = cv2.erode(np.where(np.isnan(base), np.float32(np.inf), base), across)
-        opened = cv2.dilate(np.where(np.isinf(lowest), np.float32(-np.inf), lowest), across)
-        return base - opened > FLAT
+        """(R, C) where floor at `base` (R, C), NaN unknown, stands out of that around it."""
+        known = np.isfinite(base)
+        size = (round(BUMP / self._voxel),) * 2
+        total, count = (cv2.boxFilter(v.astype(np.float32), -1, size) for v in (np.where(known, base, 0), known))
+        return base - total / np.maximum(count, np.float32(1e-6)) > FLAT
 
 
 class _stacked:
