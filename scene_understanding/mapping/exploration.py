@@ -5,7 +5,8 @@
              places     <- a lattice of cells that can be reached, and those next to the frontiers
              value      <- information(place) exp(-discount (way + turning))
              goal       <- the best place; the old one unless another is worth much more
-      drive: follow the way; stop for who or what is ahead; back off and choose another goal when stuck
+      drive: follow the way; stop for who or what is ahead, and step aside for who waits; back off and choose another
+             goal when stuck
     until nothing that can be reached promises enough, after another look around too, and no way is merely shut
 
 Frontiers as in Yamauchi (CIRA 1997), the value of a place as in González-Baños and Latombe (IJRR 2002). What a cell
@@ -35,8 +36,9 @@ STANDING = 0.1
 """Below this speed, m/s, turning does not throw the robot off its way."""
 TURN_FIRST = 0.8
 """Radians off the way beyond which the robot turns on the spot: rarely, since that takes time."""
-SLACK = 0.03
-"""Metres that people may be nearer to the way than was planned, before the robot waits."""
+SLACK, ROOM = 0.03, 0.1
+"""Metres that who stands may be nearer to the way than was planned before the robot waits, and that who walks must be
+farther away."""
 THINGS_NEAR = 1.2
 """Metres within which ways keep away from what is not in the map; what is farther away may be elsewhere by then."""
 OFTEN = 3
@@ -44,6 +46,11 @@ OFTEN = 3
 SHUT = 60.0
 """Seconds for which the robot looks out for a way that people or things that are not mapped shut, when all others are
 explored."""
+ASIDE_AFTER, ASIDE_NEAR, ASIDE_FOR, ASIDE_AGAIN = 1.0, 1.8, 8.0, 10.0
+"""Seconds of waiting after which the robot steps aside for somebody no more than so many metres away; seconds for which
+it does at most, and until it does so again."""
+PASSED = 2.2
+"""Metres away from which on they have passed."""
 BRAKING, REACTION, LEAST = 1.0, 0.3, 0.1
 """Of the stop that is kept free of people: m/s2, seconds until it begins, and metres at least."""
 TOUCH, FEELER, AHEAD = 0.03, 0.05, 0.3
@@ -117,12 +124,15 @@ class Explorer:
         self._follower = PathFollower()
         self._people = self._stay = np.zeros((0, 2))
         """Everybody, and those who stand."""
+        self._clear = np.zeros(0)
+        """(P,) metres that are kept clear of everybody before the robot waits."""
         self._obstacles = self._things = self._unmapped = np.zeros((0, 2))
-        """What a sensor sees; of that what is near and nobody, less what the map has no class for and may walk away; and
-        all that the map has no class for."""
+        """What a sensor sees; of that what is near and nobody: all but what the map has no class for and may walk away;
+        and all that the map has no class for."""
         self._lingering = Lingering()
         self._to_turn, self._yaw = self._once_around, 0.0
-        self._planned_at = self._waiting_since = self._back_until = -np.inf
+        self._planned_at = self._waiting_since = self._back_until = self._aside_until = -np.inf
+        self._aside = PathFollower()
         self._progress: tuple[float, Float, float] | None = None
         self._trail: deque[Float] = deque(maxlen=30)
         self._before: tuple[float, Float] | None = None
@@ -167,7 +177,8 @@ class Explorer:
             return self._decision(Velocity(), planned=False)
         self._people = people
         xy, yaw = map_from_base.translation[:2], map_from_base.yaw
-        self._stay = people if stands is None else people[stands]
+        stay = np.ones(len(people), bool) if stands is None else stands
+        self._stay, self._clear = people[stay], self.parameters.person_radius + np.where(stay, -SLACK, ROOM)
         self._see_things(now, xy)
         self._remember(now, xy, yaw)
         turned, self._yaw = abs(angle_between(yaw, self._yaw)), yaw
@@ -181,6 +192,8 @@ class Explorer:
             return self._decision(Velocity(), planned=False)
         if now < self._back_until:
             return self._decision(self._back_off(xy, yaw), planned=False)
+        if self._gives_way(now, xy):
+            return self._decision(self._step_aside(map_from_base), planned=False)
         planned = self._needs_plan(now, xy)
         if planned:
             self._plan(now, xy, yaw)
@@ -270,18 +283,19 @@ class Explorer:
             return self._recover(now, xy, yaw)
         if not len(self._follower.way):
             return Velocity()
-        bearing = self._follower.bearing(xy)
+        wanted = self._steered(self._follower, xy, yaw)
         if self._follower.finished or np.linalg.norm(goal.place - xy) < 0.15:
             return self._face(goal, xy, yaw)
-        error = angle_between(bearing, yaw)
-        room = self._planner.clearance_at(xy) - p.planner.radius
-        wanted = steer(
-            error, self._follower.left(xy), room, p.speed * self._follower.straightness(xy), p.turn, TURN_FIRST
-        )
-        if self._blocked(map_from_base):
-            return self._yield(now, wanted)
+        if blocked := self._blocked_by(map_from_base, self._follower):
+            return self._yield(now, wanted, blocked)
         self._state, self._waiting_since = "driving", np.inf
         return wanted
+
+    def _steered(self, follower: PathFollower, xy: Float, yaw: float) -> Velocity:
+        p = self.parameters
+        error = angle_between(follower.bearing(xy), yaw)
+        room = self._planner.clearance_at(xy) - p.planner.radius
+        return steer(error, follower.left(xy), room, p.speed * follower.straightness(xy), p.turn, TURN_FIRST)
 
     def _face(self, goal: Goal, xy: Float, yaw: float) -> Velocity:
         """At the goal: turn to where there is something to see; the next plan finds another goal."""
@@ -291,30 +305,60 @@ class Explorer:
             self._goal = None
             return Velocity()
         self._state = "turning"
+        return self._turned(error)
+
+    def _turned(self, error: float) -> Velocity:
         return Velocity(0.0, float(np.clip(2.5 * error, -self.parameters.turn, self.parameters.turn)))
 
-    def _blocked(self, map_from_base: Pose) -> bool:
-        """Whether somebody is on the next metre of the way or right ahead, or something that the map may not know."""
+    def _blocked_by(self, map_from_base: Pose, follower: PathFollower) -> Literal["", "somebody", "something"]:
+        """Who is on the next metre of the way or right ahead, or may be, or what is that the map may not know."""
         p, radius = self.parameters, self.parameters.planner.radius
-        way = self._follower.next(map_from_base.translation[:2], p.yield_distance)
-        gap = np.linalg.norm(way[:, None] - self._people, axis=-1).min(initial=np.inf)
+        way = follower.next(map_from_base.translation[:2], p.yield_distance)
+        gap = np.linalg.norm(way[:, None] - self._people, axis=-1).min(axis=0)
         stop = LEAST + REACTION * self._speed + self._speed**2 / (2 * BRAKING)
-        return (
-            bool(gap < p.person_radius - SLACK)
-            or nears(map_from_base, self._people, stop, p.person_radius - SLACK)
+        if (
+            (gap < self._clear).any()
+            or nears(map_from_base, self._people, stop, self._clear)
             or in_the_way(map_from_base, self._unmapped, radius + AHEAD, radius + FEELER)
-            or in_the_way(map_from_base, self._obstacles, radius + FEELER, radius + TOUCH)
-        )
+        ):
+            return "somebody"
+        return "something" if in_the_way(map_from_base, self._obstacles, radius + FEELER, radius + TOUCH) else ""
 
-    def _yield(self, now: float, wanted: Velocity) -> Velocity:
+    def _yield(self, now: float, wanted: Velocity, blocked: str) -> Velocity:
         """Stand, turning to where the way leads; after a while look for another way."""
         if self._state != "yielding":
             self._state, self._waiting_since = "yielding", now
         elif now - self._waiting_since > self.parameters.patience:
             assert self._goal is not None
-            self._planner.give_up(self._goal, now)
+            self._planner.give_up(self._goal, now, shut=blocked == "somebody")
             self._goal, self._waiting_since = None, now
         return Velocity(0.0, wanted.angular if self._speed < STANDING else 0.0)
+
+    def _gives_way(self, now: float, xy: Float) -> bool:
+        """Whether the robot steps aside for somebody, until they have passed, or begins to: who wants to come the way
+        that it wants to go waits for it, as it does for them."""
+        gap = np.linalg.norm(self._people - xy, axis=1)
+        if now < self._aside_until:
+            if gap.min(initial=np.inf) > PASSED:
+                self._aside_until = self._waiting_since = now
+            return now < self._aside_until
+        waits = self._state == "yielding" and now - self._waiting_since > ASIDE_AFTER
+        if not waits or now - self._aside_until < ASIDE_AGAIN or gap.min(initial=np.inf) > ASIDE_NEAR:
+            return False
+        p = self.parameters
+        way = self._planner.aside(xy, self._people[gap.argmin()], self._things, self._people, p.person_radius)
+        self._aside_until = now if way is None else now + ASIDE_FOR
+        self._aside = PathFollower() if way is None else PathFollower(way)
+        return way is not None
+
+    def _step_aside(self, map_from_base: Pose) -> Velocity:
+        """To the place aside, and there look at who comes."""
+        xy, yaw = map_from_base.translation[:2], map_from_base.yaw
+        wanted = self._steered(self._aside, xy, yaw)
+        if self._aside.finished:
+            nearest = self._people[np.linalg.norm(self._people - xy, axis=1).argmin()]
+            return self._turned(angle_between(float(np.arctan2(*(nearest - xy)[::-1])), yaw))
+        return Velocity(0.0, wanted.angular) if self._blocked_by(map_from_base, self._aside) else wanted
 
     def _recover(self, now: float, xy: Float, yaw: float) -> Velocity:
         """Give the goal up and back off a little, over floor that was driven on."""

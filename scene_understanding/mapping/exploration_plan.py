@@ -31,6 +31,8 @@ SAME = 1
 """Cells beside what the map knows within which a sensor sees the same thing."""
 SEEN_FROM_GOAL = 3
 """Looks that the one at a goal counts for: the robot stood there for it."""
+ASIDE, ASIDE_REACH = 0.9, 3.0
+"""Metres beside the line on which somebody comes that let them pass, and of the way to there at most."""
 GAP = 0.6
 """Metres of unknown between known floor that is taken for floor: where somebody stood whenever it was looked at."""
 AROUND = 1.5
@@ -206,6 +208,25 @@ class Planner:
                 return best
             plan = plan or best
         return plan
+
+    def aside(
+        self, xy: Float, person: Float, obstacles: Float, people: Float, person_radius: float
+    ) -> Float | None:  # fmt: skip
+        """The shortest way (K, 2) from xy (2,) to known floor beside the line on which a `person` (2,) comes, or None.
+        The others as of `plan`."""
+        p, known = self.parameters, self._map
+        around_people = self._ground(xy, obstacles).with_discs(
+            people, max(person_radius - p.radius - LEAST_MARGIN, 0.0)
+        )
+        paths = self._paths(around_people, xy, LEAST_MARGIN)
+        cells = np.argwhere((paths.length < ASIDE_REACH) & (known.occupancy >= 0))
+        x, y = (xy - person) / max(float(np.linalg.norm(xy - person)), 1e-6)
+        beside = np.abs((around_people.centers(cells) - person) @ np.array([-y, x])) > ASIDE
+        if not beside.any():
+            return None
+        row, column = cells[beside].T
+        nearest = paths.length[row, column].argmin()
+        return paths.to(known.obstacles.centers(cells[beside][nearest]))
 
     def is_shut(self, now: float, xy: Float, yaw: float) -> bool:
         """Whether there would be a goal if nobody, and nothing but what the map has, were in the way."""

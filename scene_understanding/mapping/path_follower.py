@@ -118,9 +118,9 @@ def in_the_way(map_from_base: Pose, points: Float, distance: float, half_width: 
     return bool(((x > 0) & (x < distance) & (np.abs(y) < half_width)).any())
 
 
-def nears(map_from_base: Pose, people: Float, distance: float, clearance: float) -> bool:
-    """Whether driving `distance` metres straight ahead brings the robot's middle nearer than `clearance` to one of
-    people (P, 2) in the map, and nearer than it is."""
+def nears(map_from_base: Pose, people: Float, distance: float, clearance: Float | float) -> bool:
+    """Whether driving `distance` metres straight ahead brings the robot's middle nearer than `clearance`, () or (P,),
+    to one of people (P, 2) in the map, and nearer than it is."""
     x, y, _ = map_from_base.inverse().apply(np.concatenate([people, np.zeros((len(people), 1))], axis=1)).T
     gap = np.hypot(x - x.clip(0, distance), y)
     return bool(((x > 0) & (gap < clearance)).any())

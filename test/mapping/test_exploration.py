@@ -115,7 +115,7 @@ def test_who_stays_in_front_of_it_makes_it_give_the_goal_up() -> None:
     run = Run()
     goal = run.until(driving, 30.0).goal
     others = 0
-    for _ in range(60):
+    for _ in range(200):
         decision = run.step(run.ahead)
         assert decision.velocity.linear <= 0
         others += decision.goal is None or np.linalg.norm(decision.goal.translation - goal.translation) > 0.9
@@ -131,6 +131,20 @@ def to_the_door() -> Run:
     run.until(lambda d: d.goal is not None and d.goal.translation[0] > 2.7, 60.0)
     assert np.linalg.norm(run.pose.translation[:2] - DOOR) > 1.2
     return run
+
+
+def test_it_steps_aside_for_who_wants_to_come_by() -> None:
+    run = to_the_door()
+    somebody, nearest = run.ahead, np.inf
+    line = run.pose.translation[:2] - somebody[0]
+    for _ in range(100):
+        decision = run.step(somebody, np.array([False]))
+        offset = run.pose.translation[:2] - somebody[0]
+        nearest = min(nearest, float(np.linalg.norm(offset)))
+        if abs(line[0] * offset[1] - line[1] * offset[0]) / np.linalg.norm(line) > 0.8:
+            break
+    assert decision.state == "yielding" and nearest > 0.41
+    run.until(driving, 10.0)
 
 
 def test_who_walks_through_a_door_does_not_shut_it_and_who_stands_there_does() -> None:

@@ -121,6 +121,15 @@ def test_a_goal_is_cut_off_only_where_the_narrowest_way_is_shut() -> None:
     assert one.cut_off
 
 
+def test_a_place_aside_is_beside_the_line_on_which_somebody_comes() -> None:
+    person = np.array([[1.0, 0.3]])
+    way = planner(two_rooms(17)).aside(START, person[0], NOTHING, person, 0.45)
+    assert abs(way[-1, 0] - 1.0) > 0.89 and np.linalg.norm(way - person, axis=1).min() > 0.44
+    narrow = two_rooms(17)
+    narrow.occupancy[:, 35:40] = narrow.occupancy[:, 1:12] = 100
+    assert planner(narrow).aside(START, person[0], NOTHING, person, 0.45) is None
+
+
 @pytest.mark.parametrize(("columns", "shut"), [(10, False), (30, True)])
 def test_a_small_gap_in_the_known_floor_is_driven_over_and_a_large_one_is_not(columns: int, shut: bool) -> None:
     known = two_rooms(17)
