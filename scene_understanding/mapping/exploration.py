@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -26,7 +27,15 @@ from scene_understanding.geometry import Pose
 from scene_understanding.mapping.exploration_plan import Goal, Planner, PlannerParameters
 from scene_understanding.mapping.frontiers import Frontier, KnownGrid
 from scene_understanding.mapping.lingering import Lingering
-from scene_understanding.mapping.path_follower import PathFollower, Velocity, angle_between, in_the_way, nears, steer
+from scene_understanding.mapping.path_follower import (
+    STEP,
+    PathFollower,
+    Velocity,
+    angle_between,
+    in_the_way,
+    nears,
+    steer,
+)
 
 Float = NDArray[np.float64]
 State = Literal["waiting for a map", "looking", "driving", "turning", "yielding", "recovering", "done"]
@@ -313,12 +322,13 @@ class Explorer:
     def _blocked_by(self, map_from_base: Pose, follower: PathFollower) -> Literal["", "somebody", "something"]:
         """Who is on the next metre of the way or right ahead, or may be, or what is that the map may not know."""
         p, radius = self.parameters, self.parameters.planner.radius
-        way = follower.next(map_from_base.translation[:2], p.yield_distance)
-        gap = np.linalg.norm(way[:, None] - self._people, axis=-1).min(axis=0)
         stop = LEAST + REACTION * self._speed + self._speed**2 / (2 * BRAKING)
+        way = follower.next(map_from_base.translation[:2], max(p.yield_distance, stop))
+        before_stop = way[: 1 + ceil(stop / STEP)]
         if (
-            (gap < self._clear).any()
+            (_apart(way, self._people) < self._clear).any()
             or nears(map_from_base, self._people, stop, self._clear)
+            or (_apart(before_stop, self._unmapped) < radius + FEELER).any()
             or in_the_way(map_from_base, self._unmapped, radius + AHEAD, radius + FEELER)
         ):
             return "somebody"
@@ -376,3 +386,8 @@ class Explorer:
         if known and distance > self.parameters.planner.radius + FEELER:
             return Velocity(-0.2, 0.0)
         return Velocity(0.0, self.parameters.look_turn)
+
+
+def _apart(way: Float, points: Float) -> Float:
+    """(P,) how near points (P, 2) are to the nearest of way (K, 2), metres."""
+    return np.asarray(np.linalg.norm(way[:, None] - points, axis=-1).min(axis=0))

@@ -19,6 +19,8 @@ TURN_FIRST = 0.5
 """With the way this far off its heading, radians, the robot turns before it drives."""
 BRAKING, SLOWEST = 0.4, 0.35
 """Metres before a bend at which the robot begins to slow down, and the share of its speed that it keeps."""
+STEP = 0.05
+"""Metres between the points of a way that are looked at."""
 TURN_GAIN = 2.5
 """Turn per error of the heading, 1/s."""
 
@@ -65,10 +67,10 @@ class PathFollower:
         return float(np.linalg.norm(self.way[-1] - xy))
 
     def next(self, xy: Float, distance: float) -> Float:
-        """(J, 2) points every few centimetres of the next `distance` metres to be driven from xy (2,)."""
+        """(J, 2) points every `STEP` of the next `distance` metres to be driven from xy (2,)."""
         way = self.ahead(xy)
         along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(way, axis=0), axis=1))])
-        steps = np.arange(0.0, min(distance, float(along[-1])) + 1e-6, 0.05)
+        steps = np.arange(0.0, min(distance, float(along[-1])) + 1e-6, STEP)
         return np.stack([np.interp(steps, along, way[:, k]) for k in range(2)], -1)
 
     def straightness(self, xy: Float) -> float:
