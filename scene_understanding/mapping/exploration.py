@@ -55,10 +55,12 @@ OFTEN = 3
 SHUT = 60.0
 """Seconds for which the robot looks out for a way that people or things that are not mapped shut, when all others are
 explored."""
-ASIDE_AFTER, ASIDE_NEAR, ASIDE_FOR, ASIDE_AGAIN = 1.0, 1.8, 8.0, 10.0
+STAYS = 4.0
+"""Seconds after which who stands does not wait for the robot."""
+ASIDE_AFTER, ASIDE_NEAR, ASIDE_FOR, ASIDE_AGAIN = 1.0, 1.5, 8.0, 10.0
 """Seconds of waiting after which the robot steps aside for somebody no more than so many metres away; seconds for which
 it does at most, and until it does so again."""
-PASSED = 2.2
+PASSED = 1.8
 """Metres away from which on they have passed."""
 BRAKING, REACTION, LEAST = 1.0, 0.3, 0.1
 """Of the stop that is kept free of people: m/s2, seconds until it begins, and metres at least."""
@@ -131,8 +133,8 @@ class Explorer:
         self._state: State = "waiting for a map"
         self._goal: Goal | None = None
         self._follower = PathFollower()
-        self._people = self._stay = np.zeros((0, 2))
-        """Everybody, and those who stand."""
+        self._people = self._stay = self._come = np.zeros((0, 2))
+        """Everybody; those who stand; those who walk or wait."""
         self._clear = np.zeros(0)
         """(P,) metres that are kept clear of everybody before the robot waits."""
         self._obstacles = self._things = self._unmapped = np.zeros((0, 2))
@@ -174,20 +176,20 @@ class Explorer:
         before there is a map."""
         return points[self._planner.is_unmapped(points)] if self.has_map else points[:0]
 
-    def decide(
-        self, now: float, map_from_base: Pose, people: Float, stands: NDArray[np.bool_] | None = None
-    ) -> Decision:
+    def decide(self, now: float, map_from_base: Pose, people: Float, stood: Float | None = None) -> Decision:
         """What to do until the next call.
 
         Args:
-            people: (P, 2) where they are on the map; stands: (P,) who of them will stay there, all if not given.
+            people: (P, 2) where they are on the map.
+            stood: (P,) seconds for which each has stood there, 0 for who walks; not given, they always have.
         """
         if not self._planner.has_map:
             return self._decision(Velocity(), planned=False)
         self._people = people
         xy, yaw = map_from_base.translation[:2], map_from_base.yaw
-        stay = np.ones(len(people), bool) if stands is None else stands
-        self._stay, self._clear = people[stay], self.parameters.person_radius + np.where(stay, -SLACK, ROOM)
+        stood = np.full(len(people), np.inf) if stood is None else stood
+        self._stay, self._come = people[stood > 0], people[stood < STAYS]
+        self._clear = self.parameters.person_radius + np.where(stood > 0, -SLACK, ROOM)
         self._see_things(now, xy)
         self._remember(now, xy, yaw)
         turned, self._yaw = abs(angle_between(yaw, self._yaw)), yaw
@@ -254,7 +256,7 @@ class Explorer:
         p = self.parameters
         self._planned_at = now
         plan = self._planner.plan(now, xy, yaw, self._things, self._stay, p.person_radius, self._goal)
-        if self._planner.cut_off and self._waits_for_way(now, plan is not None):
+        if self._planner.cut_off and not self._goal_is_taken() and self._waits_for_way(now, plan is not None):
             self._follower = PathFollower()
             return
         if plan is not None:
@@ -267,6 +269,11 @@ class Explorer:
         elif self._to_turn <= 0 and not self._planner.waits(now):
             shut = now - self._in_vain_since < SHUT and self._planner.is_shut(now, xy, yaw)
             self._state = "looking" if shut else "done"
+
+    def _goal_is_taken(self) -> bool:
+        """Whether somebody stands where the robot wants to."""
+        assert self._goal is not None
+        return bool((np.linalg.norm(self._stay - self._goal.place, axis=1) < self.parameters.person_radius).any())
 
     def _waits_for_way(self, now: float, has_another: bool) -> bool:
         """Whether the way to the goal, which is shut, may open again soon; when not, and there is no other goal, it is
@@ -347,7 +354,7 @@ class Explorer:
     def _gives_way(self, now: float, xy: Float) -> bool:
         """Whether the robot steps aside for somebody, until they have passed, or begins to: who wants to come the way
         that it wants to go waits for it, as it does for them."""
-        gap = np.linalg.norm(self._people - xy, axis=1)
+        gap = np.linalg.norm(self._come - xy, axis=1)
         if now < self._aside_until:
             if gap.min(initial=np.inf) > PASSED:
                 self._aside_until = self._waiting_since = now
@@ -356,7 +363,7 @@ class Explorer:
         if not waits or now - self._aside_until < ASIDE_AGAIN or gap.min(initial=np.inf) > ASIDE_NEAR:
             return False
         p = self.parameters
-        way = self._planner.aside(xy, self._people[gap.argmin()], self._things, self._people, p.person_radius)
+        way = self._planner.aside(xy, self._come[gap.argmin()], self._things, self._people, p.person_radius)
         self._aside_until = now if way is None else now + ASIDE_FOR
         self._aside = PathFollower() if way is None else PathFollower(way)
         return way is not None
@@ -366,7 +373,7 @@ class Explorer:
         xy, yaw = map_from_base.translation[:2], map_from_base.yaw
         wanted = self._steered(self._aside, xy, yaw)
         if self._aside.finished:
-            nearest = self._people[np.linalg.norm(self._people - xy, axis=1).argmin()]
+            nearest = self._come[np.linalg.norm(self._come - xy, axis=1).argmin()]
             return self._turned(angle_between(float(np.arctan2(*(nearest - xy)[::-1])), yaw))
         return Velocity(0.0, wanted.angular) if self._blocked_by(map_from_base, self._aside) else wanted
 

@@ -142,9 +142,9 @@ class PeopleMemory:
         were, who walks as far on as their speed takes them."""
         return np.array([s.at(time) for s in self._kept(time)]).reshape(-1, 2)
 
-    def stands(self, time: float) -> NDArray[np.bool_]:
-        """(P,) which of `places` are of people who stand."""
-        return np.array([s.stands for s in self._kept(time)], bool)
+    def stood(self, time: float) -> Float:
+        """(P,) seconds for which each of `places` has been seen standing; 0 for who walks."""
+        return np.array([s.stood if s.stands else 0.0 for s in self._kept(time)])
 
     def _kept(self, time: float) -> list[_Seen]:
         return [s for s in self._seen.values() if self._is_kept(s, time)]
@@ -176,4 +176,4 @@ def _tracked(before: _Seen, xy: Float, time: float) -> _Seen:
     velocity *= min(1.0, FASTEST / max(float(np.linalg.norm(velocity)), 1e-9))
     seen = _Seen(expected + GAIN * error, velocity, time, before.since, 0.0, time)
     since = time - before.there
-    return replace(seen, stood=max(before.stood + (since if seen.is_slow else -LONGER * since), 0.0))
+    return replace(seen, stood=max(before.stood + (since if seen.is_slow else -since), 0.0))

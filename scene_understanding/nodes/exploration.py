@@ -221,7 +221,7 @@ class ExplorationNode(Node):
         try:
             with context.stage("decide"):
                 now = now_ns * 1e-9
-                decision = self._explorer.decide(now, pose, self._people.places(now), self._people.stands(now))
+                decision = self._explorer.decide(now, pose, self._people.places(now), self._people.stood(now))
         except Exception as error:  # whatever it is, the base must not go on with its last velocity
             context.warn(f"the robot stands: deciding failed: {type(error).__name__}: {error}")
             return self._standing(header)

@@ -39,10 +39,10 @@ class Run:
         self.pose, self.time, self.held = Pose.from_yaw(0.8, 1.0, 0.3), 0.0, False
         self.clearance: list[float] = []
 
-    def step(self, people=NOBODY, stands=None) -> Decision:
+    def step(self, people=NOBODY, stood=None) -> Decision:
         if round(self.time / STEP) % 5 == 0:
             self._see()
-        decision = self.explorer.decide(self.time, self.pose, people, stands)
+        decision = self.explorer.decide(self.time, self.pose, people, stood)
         v = decision.velocity
         if not self.held:
             self.pose = self.pose @ Pose.from_yaw(v.linear * STEP, 0.0, v.angular * STEP)
@@ -138,7 +138,7 @@ def test_it_steps_aside_for_who_wants_to_come_by() -> None:
     somebody, nearest = run.ahead, np.inf
     line = run.pose.translation[:2] - somebody[0]
     for _ in range(100):
-        decision = run.step(somebody, np.array([False]))
+        decision = run.step(somebody, np.array([0.0]))
         offset = run.pose.translation[:2] - somebody[0]
         nearest = min(nearest, float(np.linalg.norm(offset)))
         if abs(line[0] * offset[1] - line[1] * offset[0]) / np.linalg.norm(line) > 0.8:
@@ -150,17 +150,17 @@ def test_it_steps_aside_for_who_wants_to_come_by() -> None:
 def test_who_walks_through_a_door_does_not_shut_it_and_who_stands_there_does() -> None:
     walker, stander = to_the_door(), to_the_door()
     for _ in range(12):
-        passing = walker.step(DOOR, np.array([False]))
-        shut = stander.step(DOOR, np.array([True]))
+        passing = walker.step(DOOR, np.array([0.0]))
+        shut = stander.step(DOOR, np.array([10.0]))
         if np.linalg.norm(walker.pose.translation[:2] - DOOR) < 1.2:
             break
         assert passing.goal.translation[0] > 2.7
-    assert shut.state == "yielding" and shut.velocity.linear == 0
+    assert shut.velocity.linear == 0 or shut.goal.translation[0] < 2.6
 
 
 def test_it_is_not_done_while_a_door_is_merely_shut() -> None:
     run = to_the_door()
-    shut = [run.step(DOOR, np.array([True])) for _ in range(250)]
+    shut = [run.step(DOOR, np.array([10.0])) for _ in range(250)]
     assert not any(decision.done for decision in shut)
     run.until(lambda d: d.done, 90.0)
     assert (run.occupancy[run.truth.reachable((0.8, 1.0), 0.0)] == 0).mean() > 0.97

@@ -28,7 +28,7 @@ def test_who_waits_a_moment_is_soon_forgotten() -> None:
     memory = PeopleMemory(keep=2.0, keep_standing=20.0)
     for t in np.arange(0.0, 4.01, 0.2):  # walks, and stops for 1.5 s
         memory.update(np.array([7]), np.array([[0.8 * min(t, 2.5), 1.0]]), t)
-    assert memory.stands(4.0).all() and len(memory.places(8.5)) == 0
+    assert 0 < memory.stood(4.0) < 1.5 and len(memory.places(8.5)) == 0
 
 
 def test_a_jump_is_no_speed_of_a_person() -> None:
@@ -50,14 +50,14 @@ def test_who_stands_stays_where_they_are_however_they_are_measured() -> None:
     memory, rng = PeopleMemory(), np.random.default_rng(0)
     for t in np.arange(0.0, 6.0, 0.2):
         memory.update(np.array([7]), np.array([[1.0, 2.0]]) + 0.1 * rng.standard_normal((1, 2)), t)
-    assert memory.stands(6.0).tolist() == [True]
+    assert memory.stood(6.0) > 2.0
     np.testing.assert_allclose(memory.places(12.0), [[1.0, 2.0]], atol=0.15)
 
 
 def test_who_walks_does_not_stand() -> None:
     memory = PeopleMemory()
     walk(memory, 0.8)
-    assert memory.stands(2.0).tolist() == [False] and memory.stands(9.0).tolist() == []
+    assert memory.stood(2.0).tolist() == [0.0] and memory.stood(9.0).tolist() == []
 
 
 def test_who_gets_another_id_stays_one() -> None:
