@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scene_understanding.geometry import Pose
-from scene_understanding.mapping.exploration_plan import Goal, Planner, PlannerParameters
+from scene_understanding.mapping.exploration_plan import THINGS_NEAR, Goal, Planner, PlannerParameters
 from scene_understanding.mapping.frontiers import Frontier, KnownGrid
 from scene_understanding.mapping.lingering import Lingering
 from scene_understanding.mapping.path_follower import (
@@ -48,8 +48,6 @@ TURN_FIRST = 0.8
 SLACK, ROOM = 0.03, 0.1
 """Metres that who stands may be nearer to the way than was planned before the robot waits, and that who walks must be
 farther away."""
-THINGS_NEAR = 1.2
-"""Metres within which ways keep away from what is not in the map; what is farther away may be elsewhere by then."""
 OFTEN = 3
 """Times as often plans are made while the robot waits: a way that opens may soon be shut again."""
 SHUT = 60.0
@@ -137,9 +135,11 @@ class Explorer:
         """Everybody; those who stand; those who walk or wait."""
         self._clear = np.zeros(0)
         """(P,) metres that are kept clear of everybody before the robot waits."""
-        self._obstacles = self._things = self._unmapped = np.zeros((0, 2))
-        """What a sensor sees; of that what is near and nobody: all but what the map has no class for and may walk away;
-        and all that the map has no class for."""
+        self._obstacles = self._unmapped = np.zeros((0, 2))
+        """What a sensor sees; what of that is near and nobody, and the map has no class for."""
+        self._things: Float | None = None
+        """What a sensor sees near, less what may walk away; None without a sensor."""
+        self._sees = False
         self._lingering = Lingering()
         self._to_turn, self._yaw = self._once_around, 0.0
         self._planned_at = self._waiting_since = self._back_until = self._aside_until = -np.inf
@@ -167,9 +167,10 @@ class Explorer:
         """The map as it is now."""
         self._planner.update_map(known)
 
-    def update_obstacles(self, points: Float) -> None:
-        """(M, 2) what a sensor sees in the way right now, in the map, metres; replaces what it saw before."""
-        self._obstacles = points
+    def update_obstacles(self, points: Float | None) -> None:
+        """(M, 2) what a sensor sees in the way right now, in the map, metres, in the place of what it saw before; None
+        when it sees no more."""
+        self._obstacles, self._sees = np.zeros((0, 2)) if points is None else points, points is not None
 
     def unmapped(self, points: Float) -> Float:
         """(K, 2) those of points (M, 2), where a sensor sees something, at which the map has nothing of any class; none
@@ -218,7 +219,8 @@ class Explorer:
         unmapped = self._planner.is_unmapped(near)
         self._unmapped = near[unmapped]
         stays = self._lingering.update(self._unmapped, now)
-        self._things = np.concatenate([near[~unmapped], self._unmapped[stays]])
+        things = np.concatenate([near[~unmapped], self._unmapped[stays]])
+        self._things = things if self._sees else None
 
     def _decision(self, velocity: Velocity, planned: bool) -> Decision:
         goal = None if self._goal is None else self._goal.pose

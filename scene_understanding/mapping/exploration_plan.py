@@ -17,6 +17,9 @@ from scene_understanding.mapping.path_follower import angle_between, angles_betw
 
 Float = NDArray[np.float64]
 NOTHING = np.zeros((0, 2))
+THINGS_NEAR = 1.2
+"""Metres within which ways keep away from what a sensor sees that the map does not have, and not from what the map has no
+class for and the sensor does not see; what is farther away may be elsewhere by then."""
 SQUEEZES = (0.05, 0.0), (0.03, 0.0), (0.03, 0.02)
 """Metres that are kept from obstacles where there is no room for more, and by how much less from people than wanted;
 each where those before leave no way."""
@@ -171,9 +174,9 @@ class Planner:
         row, column = self._map.obstacles.cells(points).T
         return np.asarray(~self._classed[row, column])
 
-    def way_is_clear(self, way: Float, obstacles: Float) -> bool:
-        """Whether the robot still fits through along way (K, 2), with what else a sensor sees, at obstacles (M, 2)."""
-        grid = self._map.obstacles.with_points(obstacles)
+    def way_is_clear(self, way: Float, obstacles: Float | None) -> bool:
+        """Whether the robot still fits through along way (K, 2) from where it is, with obstacles as of `plan`."""
+        grid = self._blocked(way[0], obstacles)
         least = self.parameters.radius + LEAST_MARGIN / 2
         return all(grid.line_is_clear(a, b, least) for a, b in zip(way[:-1], way[1:], strict=True))
 
@@ -188,13 +191,14 @@ class Planner:
         return any(now < until < np.inf for until, _, _ in self._given_up)
 
     def plan(
-        self, now: float, xy: Float, yaw: float, obstacles: Float, people: Float, person_radius: float,
+        self, now: float, xy: Float, yaw: float, obstacles: Float | None, people: Float, person_radius: float,
         present: Goal | None,
     ) -> Plan | None:  # fmt: skip
         """The best goal from xy (2,), heading yaw, and the way to it; None where nothing is worth it.
 
         Args:
-            obstacles: (M, 2) what a sensor sees now. people: (P, 2), kept away from by `person_radius`.
+            obstacles: (M, 2) what a sensor sees within `THINGS_NEAR`; None without one.
+            people: (P, 2), kept away from by `person_radius`.
             present: the goal that the robot is on its way to.
         """
         p = self.parameters
@@ -210,7 +214,7 @@ class Planner:
         return plan
 
     def aside(
-        self, xy: Float, person: Float, obstacles: Float, people: Float, person_radius: float
+        self, xy: Float, person: Float, obstacles: Float | None, people: Float, person_radius: float
     ) -> Float | None:  # fmt: skip
         """The shortest way (K, 2) from xy (2,) to known floor beside the line on which a `person` (2,) comes, or None.
         The others as of `plan`."""
@@ -245,10 +249,20 @@ class Planner:
                 xy = ground.centers(cells[distance.argmin()])
         return ground.shortest_paths(xy, least, p.radius + p.margin)
 
-    def _ground(self, xy: Float, obstacles: Float) -> OccupancyGrid:
+    def _blocked(self, xy: Float, obstacles: Float | None) -> OccupancyGrid:
+        """The obstacles of the map, and what a sensor sees near the robot in the place of what has no class there."""
+        known = self._map.obstacles
+        if obstacles is None:
+            return known
+        rows, columns = np.indices(known.occupied.shape)
+        away = np.hypot(*np.moveaxis(known.centers(np.stack([rows, columns], -1)) - xy, -1, 0)) > THINGS_NEAR
+        still = replace(known, occupied=known.occupied & (self._classed | away))
+        return still.with_points(obstacles).with_points(obstacles[self.is_unmapped(obstacles)], APART)
+
+    def _ground(self, xy: Float, obstacles: Float | None) -> OccupancyGrid:
         """What the robot keeps away from by radius and margin: obstacles, and the inside of the unknown."""
         p, known = self.parameters, self._map
-        blocked = known.obstacles.with_points(obstacles).with_points(obstacles[self.is_unmapped(obstacles)], APART)
+        blocked = self._blocked(xy, obstacles)
         all_around = Sight(2 * np.pi, 0.0, p.presumed)
         unknown = known.unknown & ~visible_cells(blocked, xy, 0.0, all_around)
         shrink = max(0, round((p.radius + p.margin - p.unknown_margin) / known.resolution))

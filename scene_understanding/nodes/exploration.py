@@ -217,7 +217,7 @@ class ExplorationNode(Node):
             context.warn(f"the robot stands: no map for {(now_ns - self._map_ns) * 1e-9:.1f} s (see map_timeout)")
             return self._standing(header)
         if (now_ns - self._scan_ns) * 1e-9 > OBSTACLES_KEPT:
-            self._explorer.update_obstacles(np.zeros((0, 2)))
+            self._explorer.update_obstacles(None)
         try:
             with context.stage("decide"):
                 now = now_ns * 1e-9

@@ -113,6 +113,17 @@ def test_only_what_the_map_has_not_is_unmapped() -> None:
     assert planner(two_rooms(17)).is_unmapped(points).tolist() == [False, True]
 
 
+def test_near_the_robot_what_has_no_class_is_where_a_sensor_sees_it() -> None:
+    known = two_rooms(17)
+    known.occupancy[18:22, 26:29] = 100
+    unsure = np.where(known.occupancy > 50, 20, 0).astype(np.int8)
+    unsure[18:22, 26:29] = 100  # somebody was there
+    one = planner(KnownGrid(known.origin, CELL, known.occupancy, unsure))
+    through = np.array([[1.0, 1.0], [1.8, 1.0]])
+    assert not one.way_is_clear(through, None) and one.way_is_clear(through, NOTHING)
+    assert not one.way_is_clear(through, np.array([[1.4, 1.0]]))
+
+
 def test_a_goal_is_cut_off_only_where_the_narrowest_way_is_shut() -> None:
     one = planner(two_rooms(11))
     goal = plan(one).goal
