@@ -18,8 +18,8 @@ from scene_understanding.mapping.path_follower import angle_between, angles_betw
 Float = NDArray[np.float64]
 NOTHING = np.zeros((0, 2))
 THINGS_NEAR = 1.2
-"""Metres within which ways keep away from what a sensor sees that the map does not have, and not from what the map has no
-class for and the sensor does not see; what is farther away may be elsewhere by then."""
+"""Metres within which ways keep away from what a sensor sees and the map does not have, and not from what the map has
+no class for and the sensor does not see; what is farther away may be elsewhere by then."""
 SQUEEZES = (0.05, 0.0), (0.03, 0.0), (0.03, 0.02)
 """Metres that are kept from obstacles where there is no room for more, and by how much less from people than wanted;
 each where those before leave no way."""
