@@ -51,7 +51,7 @@ SEED, SECONDS = 5, 180.0
 RATE = 5.0
 """Pictures a simulated second."""
 SIMULATED_TIME = "use_sim_time:=true"
-ROBOT = (f"rate:={RATE}", "camera_pitch:=0.2", "wander:=false")
+ROBOT = (f"rate:={RATE}", "camera_pitch:=0.1", "wander:=false")
 """Of the simulator: the camera looks down a little, else it would not see the floor within two metres."""
 RECORDED: dict[str, float] = {
     "/clock": 0.0, "/tf": 0.0, "/tf_static": 0.0, "/odom": 0.0, "/cmd_vel": 0.0, "/rgb/camera_info": 2.0,

@@ -27,6 +27,8 @@ class MapParameters:
         hit_unlabelled: in the place of `hit` where neither points nor voxel have a class: whoever walks by a LiDAR
             leaves such. They raise a voxel no higher than this beyond `occupied`, so that it is free as soon as it is
             seen through.
+        hit_in_free: share of a hit that counts while a voxel is free: what appears where the sensor saw through may walk
+            on, and who waits for a robot stands for seconds.
         empty, full: log odds at which the occupancy stops to fall and to grow.
         occupied: log odds from which on a voxel counts as occupied.
         trust: share of a vote that counts: views of the same thing are no independent witnesses either.
@@ -45,6 +47,7 @@ class MapParameters:
     max_blocks: int = 16_384
     hit: float = 0.9
     hit_unlabelled: float = 0.9
+    hit_in_free: float = 0.34
     miss: float = 0.4
     empty: float = -2.0
     full: float = 3.5

@@ -230,6 +230,7 @@ class SemanticMap:
 
         `labelled` are those that have a class, or were given one."""
         hit = np.where(labelled, np.int16(self._hit), np.int16(self._hit_unlabelled))
+        hit = np.where(before < 0, np.maximum(hit * self.parameters.hit_in_free, 1), hit).astype(np.int16)
         most = np.where(labelled, np.int16(self._full), np.maximum(before, np.int16(self._full_unlabelled)))
         self.blocks.occupancy.reshape(-1)[voxels] = np.minimum(before + hit, most)
 

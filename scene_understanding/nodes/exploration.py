@@ -66,7 +66,7 @@ class Parameters:
         1.0472, "within which what is to be explored is seen, that of the camera, radians", bounds=(0.2, 6.2832)
     )
     nearest: float = parameter(
-        1.3, "distance from which on the camera sees the floor, metres; level and 0.9 m high: 2", bounds=(0.0, 20.0)
+        1.6, "distance from which on the camera sees the floor, metres; level and 0.9 m high: 2", bounds=(0.0, 20.0)
     )
     farthest: float = parameter(4.0, "distance up to which the floor is seen, metres", bounds=(0.5, 50.0))
     min_information: float = parameter(

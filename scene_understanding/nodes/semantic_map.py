@@ -76,6 +76,10 @@ class Parameters:
         0.3, "likewise when the points have no class: whoever walks by a LiDAR leaves such",
         bounds=(0.1, 5.0),
     )  # fmt: skip
+    hit_in_free: float = parameter(
+        _M.hit_in_free, "share of a hit that counts in what was seen through: what appears there may walk on",
+        bounds=(0.01, 1.0),
+    )  # fmt: skip
     miss: float = parameter(_M.miss, "log odds that it loses when it was seen through", bounds=(0.1, 5.0))
     occupied: float = parameter(_M.occupied, "log odds from which on it counts as occupied", bounds=(0.1, 3.5))
     trust: float = parameter(
@@ -124,8 +128,8 @@ class Parameters:
     def of_map(self) -> MapParameters:
         return MapParameters(
             voxel=self.voxel, max_range=self.max_range, max_points=self.max_points, max_blocks=self.max_blocks,
-            hit=self.hit, hit_unlabelled=self.hit_unlabelled, miss=self.miss, occupied=self.occupied, trust=self.trust,
-            kept_out=self.kept_out,
+            hit=self.hit, hit_unlabelled=self.hit_unlabelled, hit_in_free=self.hit_in_free, miss=self.miss,
+            occupied=self.occupied, trust=self.trust, kept_out=self.kept_out,
         )  # fmt: skip
 
     @property

@@ -92,7 +92,7 @@ def test_what_is_in_the_way_of_the_robot_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"version": 99}, "map.npz: it is a map of version 99; this program reads version 1"),
+        ({"version": 99}, "map.npz: it is a map of version 99; this program reads version 2"),
         ({"format": "other"}, "map.npz: it is no semantic map .*; its format is 'other'"),
         ({"labels": {}}, "map.npz is damaged or cannot be used: 'name'"),
         ({"labels": []}, "map.npz is damaged or cannot be used"),

@@ -45,6 +45,15 @@ def test_what_moved_away_fades_and_the_rest_stays(scene) -> None:
     assert len(of(after, WALL)) >= len(of(before, WALL)) and len(of(after, FLOOR)) > len(of(before, FLOOR))
 
 
+@pytest.mark.parametrize(("share", "shows"), [(1.0, True), (0.34, False)])
+def test_what_appears_where_it_was_free_must_stay_to_enter(scene, share: float, shows: bool) -> None:
+    semantic_map = SemanticMap(LABELS, MapParameters(hit_in_free=share))
+    looked(semantic_map, scene(), times=10)
+    passing = looked(semantic_map, scene(CHAIR_BOX), times=6)
+    assert (len(of(passing, CHAIR)) > 100) == shows
+    assert len(of(looked(semantic_map, scene(CHAIR_BOX), times=10), CHAIR)) > 150
+
+
 def test_surfaces_seen_at_a_slant_are_not_seen_through(scene) -> None:
     table = ((1.0, -0.8, 0.68), (2.6, 0.8, 0.72), "table")  # 18 cm below the camera
     semantic_map = SemanticMap(LABELS)

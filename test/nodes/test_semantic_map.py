@@ -250,7 +250,7 @@ def test_who_walks_by_a_lidar_leaves_nothing_in_the_way() -> None:
     thing = PointCloud(BASE_FROM_LIDAR.inverse().apply(there).astype(np.float32))
     looks(thing, 2)
     assert value() < 100
-    looks(thing, 10)
+    looks(thing, 30)
     assert value() == 100
 
 
