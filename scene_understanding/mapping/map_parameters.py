@@ -27,8 +27,8 @@ class MapParameters:
         hit_unlabelled: in the place of `hit` where neither points nor voxel have a class: whoever walks by a LiDAR
             leaves such. They raise a voxel no higher than this beyond `occupied`, so that it is free as soon as it is
             seen through.
-        hit_in_free: share of a hit that counts while a voxel is free: what appears where the sensor saw through may walk
-            on, and who waits for a robot stands for seconds.
+        hit_in_free: share of a hit that counts while a voxel is free: what appears where the sensor saw through may be
+            somebody who waits, and walks on.
         empty, full: log odds at which the occupancy stops to fall and to grow.
         occupied: log odds from which on a voxel counts as occupied.
         trust: share of a vote that counts: views of the same thing are no independent witnesses either.
