@@ -21,11 +21,11 @@ GAIN, SPEED_GAIN = 0.5, 0.17
 NEAR = 0.5
 """Metres from where somebody is expected, who is not seen, within which a new track is of them."""
 BODY = 0.5
-"""Metres from where somebody is thought to be within which what a sensor sees may be of them."""
+"""Metres from where somebody is thought to be within which what a sensor sees, and the map does not have, is of them."""
 HIDDEN = 0.15
 """Radians beside the way to them at which something nearer may hide them."""
-PRESENT = 0.35
-"""Likewise for what the map does not have: who stands there still."""
+ENOUGH, DEPTH = 4, 0.1
+"""Such points that place somebody, and metres from what is seen of a body to its middle."""
 DOUBLE = 0.35
 """Metres between two who stand, of whom one is seen now and the other not, within which they are one."""
 LONGER = 4.0
@@ -117,24 +117,24 @@ class PeopleMemory:
         return self._seen.pop(nearest) if nearest is not None and gap[nearest] < NEAR else None
 
     def look(self, points: Float, unmapped: Float, xy: Float, reach: float, time: float) -> None:
-        """Who was not seen for a second: keeps those who stand where there is something still, and forgets those who
-        are not where they are thought to be.
+        """Puts everybody to where a sensor sees something near them that the map does not have: a LiDAR sees who is too
+        close or beside the camera. Forgets who was not seen for a second where it sees that nobody is.
 
         Args:
-            points: (M, 2) all that a sensor at about xy (2,) sees within `reach` metres, all around, in the map.
+            points: (M, 2) all that the sensor at about xy (2,) sees within `reach` metres, all around, in the map.
             unmapped: (K, 2) those of them that are nothing that the map has.
         """
         distance, bearing = _polar(points - xy)
         for i, seen in list(self._seen.items()):
             place = seen.at(time)
             (far,), (towards,) = _polar(place[None] - xy)
-            if time - seen.there < SURE:
-                continue
-            if seen.stands and _within(PRESENT, unmapped, place).any():
-                self._seen[i] = seen.still_there(time)
-            elif BODY < far < reach - BODY:
-                before = (distance < far) & (np.abs(angles_between(bearing, towards)) < HIDDEN)
-                if not (before | _within(BODY, points, place)).any():
+            body = unmapped[_within(BODY, unmapped, place)]
+            if len(body) >= ENOUGH:
+                middle = body.mean(0)
+                self._seen[i] = _tracked(seen, middle + DEPTH * (middle - xy) / np.linalg.norm(middle - xy), time)
+            elif time - seen.there > SURE and BODY < far < reach - BODY and not len(body):
+                hidden = (distance < far) & (np.abs(angles_between(bearing, towards)) < HIDDEN)
+                if not hidden.any():
                     del self._seen[i]
 
     def places(self, time: float) -> Float:

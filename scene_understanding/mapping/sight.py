@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scene_understanding.geometry.point_cloud import PointCloud
 
 Float = NDArray[np.float32]
-LEVELS = 5
+LEVELS = 6
 NEAREST = 0.05
 """Metres in front of the sensor where nothing is said of what it sees through."""
 

@@ -75,24 +75,36 @@ def test_who_is_gone_is_forgotten_where_a_sensor_sees_that_nobody_is_there() -> 
     for points, left in ((nothing, 0), (beside, 0), (there, 1), (before, 1)):
         memory = PeopleMemory()
         walk(memory, 0.0)  # stands at (0, 1)
-        memory.look(points, nothing, np.zeros(2), 3.0, 2.5)
+        memory.look(points, points, np.zeros(2), 3.0, 2.5)
         assert len(memory.places(2.5)) == 1, "seen half a second ago"
-        memory.look(points, nothing, np.zeros(2), 3.0, 4.0)
+        memory.look(points, points, np.zeros(2), 3.0, 4.0)
         assert len(memory.places(4.0)) == left
     memory = PeopleMemory()
     walk(memory, 0.0)
     memory.look(nothing, nothing, np.array([0.0, -3.0]), 3.0, 4.0)
     assert len(memory.places(4.0)) == 1, "too far away to tell"
+    memory.look(there, nothing, np.zeros(2), 3.0, 4.0)
+    assert len(memory.places(4.0)) == 0, "what is there is something of the map"
 
 
-def test_who_stands_is_kept_while_something_is_there_that_the_map_does_not_have() -> None:
-    there, nothing = np.array([[0.2, 1.1]]), np.zeros((0, 2))
-    for unmapped, left in ((there, 1), (nothing, 0)):
-        memory = PeopleMemory(keep_standing=20.0)
-        walk(memory, 0.0)
-        for t in np.arange(2.0, 60.0):
-            memory.look(there, unmapped, np.zeros(2), 3.0, t)
-        assert len(memory.places(60.0)) == left
+def body(middle: tuple[float, float]) -> np.ndarray:
+    """(20, 2) of the front of somebody who is seen from the origin."""
+    angles = np.linspace(-1.2, 1.2, 20) + np.arctan2(-middle[1], -middle[0])
+    return np.array(middle) + 0.15 * np.stack([np.cos(angles), np.sin(angles)], -1)
+
+
+def test_a_sensor_that_sees_all_around_follows_who_left_the_picture() -> None:
+    memory = PeopleMemory(keep_standing=20.0)
+    walk(memory, 0.0)  # stands at (0, 1)
+    for t in np.arange(2.2, 40.0, 0.2):
+        memory.look(body((0.0, 1.0)), body((0.0, 1.0)), np.zeros(2), 3.0, t)
+    np.testing.assert_allclose(memory.places(40.0), [[0.0, 1.0]], atol=0.05)
+    assert memory.stood(40.0) > 30
+    for t in np.arange(40.0, 42.01, 0.2):
+        at = (0.5 * (t - 40), 1.0)
+        memory.look(body(at), body(at), np.zeros(2), 3.0, t)
+    np.testing.assert_allclose(memory.places(42.0), [[1.0, 1.0]], atol=0.12)
+    assert memory.stood(42.0) == 0
 
 
 def test_an_arm_that_reaches_into_the_picture_does_not_move_who_is_known() -> None:
