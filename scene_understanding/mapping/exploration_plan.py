@@ -254,9 +254,10 @@ class Planner:
         known = self._map.obstacles
         if obstacles is None:
             return known
-        rows, columns = np.indices(known.occupied.shape)
-        away = np.hypot(*np.moveaxis(known.centers(np.stack([rows, columns], -1)) - xy, -1, 0)) > THINGS_NEAR
-        still = replace(known, occupied=known.occupied & (self._classed | away))
+        row, column = known.cells(xy).tolist()
+        away = np.ones(known.occupied.shape, np.uint8)
+        cv2.circle(away, (column, row), round(THINGS_NEAR / known.resolution), 0, -1)
+        still = replace(known, occupied=known.occupied & (self._classed | (away > 0)))
         return still.with_points(obstacles).with_points(obstacles[self.is_unmapped(obstacles)], APART)
 
     def _ground(self, xy: Float, obstacles: Float | None) -> OccupancyGrid:

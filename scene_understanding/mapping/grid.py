@@ -74,12 +74,14 @@ class OccupancyGrid:
     def with_discs(self, points: ArrayLike, radius: float) -> OccupancyGrid:
         """The grid with discs of `radius` around points (P, 2) in the way as well: clearances are those from their
         rims, not from cells, so that one gets by people without keeping a cell more away from them."""
-        xy = np.reshape(np.asarray(points, np.float64), (-1, 1, 1, 2))
+        xy = np.reshape(np.asarray(points, np.float64), (-1, 2))
         if not len(xy):
             return self
-        rows, columns = np.indices(self.occupied.shape)
-        x, y = np.moveaxis(self.centers(np.stack([rows, columns], -1)) - xy, -1, 0)
-        to_discs = np.hypot(x, y).min(0) - radius
+        along, across = (
+            self.origin[k] + (np.arange(self.occupied.shape[1 - k]) + 0.5) * self.resolution for k in (0, 1)
+        )
+        square = (across - xy[:, 1:])[:, :, None] ** 2 + (along - xy[:, :1])[:, None] ** 2
+        to_discs = np.sqrt(square.min(0)) - radius
         return replace(self, occupied=self.occupied | (to_discs < 0), to_discs=np.minimum(self.to_discs, to_discs))
 
     def with_points(self, points: ArrayLike, radius: float = 0.0) -> OccupancyGrid:

@@ -21,7 +21,7 @@ GAIN, SPEED_GAIN = 0.5, 0.17
 NEAR = 0.5
 """Metres from where somebody is expected, who is not seen, within which a new track is of them."""
 BODY = 0.5
-"""Metres from where somebody is thought to be within which what a sensor sees, and the map does not have, is of them."""
+"""Metres from where somebody is thought to be within which what a sensor sees and the map does not have is of them."""
 HIDDEN = 0.15
 """Radians beside the way to them at which something nearer may hide them."""
 ENOUGH, DEPTH = 4, 0.1
