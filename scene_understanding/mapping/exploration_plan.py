@@ -28,10 +28,6 @@ BESIDE_OBSTACLES = np.float32(0.2)
 """Worth of unknown cells too near to obstacles for the robot: the inside of furniture, mostly."""
 APART = 0.1
 """Metres that are kept from what is not in the map, beyond those from other obstacles: it may be somebody."""
-NO_CLASS = 100
-"""Uncertainty of what is in the way and has no class."""
-SAME = 1
-"""Cells beside what the map knows within which a sensor sees the same thing."""
 SEEN_FROM_GOAL = 3
 """Looks that the one at a goal counts for: the robot stood there for it."""
 ASIDE, ASIDE_REACH = 0.9, 3.0
@@ -123,8 +119,6 @@ class Planner:
         self.cut_off = False
         self._known: KnownGrid | None = None
         self._looks, self._seen = np.zeros((0, 0), np.float32), np.zeros((0, 0), bool)
-        self._classed = np.zeros((0, 0), bool)
-        """Where the map has something of a class in the way, or beside."""
         self._looked_from: tuple[Float, float] | None = None
         self._given_up: list[tuple[float, Float, bool]] = []
 
@@ -147,8 +141,6 @@ class Planner:
             self._looks = _moved(self._looks + self._seen, self._known, new)
             self._seen = np.zeros(new.occupancy.shape, bool)
         self._known = new
-        classed = new.obstacles.occupied & (new.uncertainty < NO_CLASS)
-        self._classed = cv2.dilate(classed.astype(np.uint8), disc(SAME)) > 0
 
     def clearance_at(self, xy: Float) -> float:
         """Metres from xy (2,) to the nearest obstacle of the map."""
@@ -171,8 +163,7 @@ class Planner:
 
     def is_unmapped(self, points: Float) -> NDArray[np.bool_]:
         """(M,) at which of points (M, 2), where a sensor sees something, the map has nothing of any class."""
-        row, column = self._map.obstacles.cells(points).T
-        return np.asarray(~self._classed[row, column])
+        return self._map.is_unmapped(points)
 
     def way_is_clear(self, way: Float, obstacles: Float | None) -> bool:
         """Whether the robot still fits through along way (K, 2) from where it is, with obstacles as of `plan`."""
@@ -251,14 +242,14 @@ class Planner:
 
     def _blocked(self, xy: Float, obstacles: Float | None) -> OccupancyGrid:
         """The obstacles of the map, and what a sensor sees near the robot in the place of what has no class there."""
-        known = self._map.obstacles
+        known, grid = self._map, self._map.obstacles
         if obstacles is None:
-            return known
-        row, column = known.cells(xy).tolist()
-        away = np.ones(known.occupied.shape, np.uint8)
+            return grid
+        row, column = grid.cells(xy).tolist()
+        away = np.ones(known.classed.shape, np.uint8)
         cv2.circle(away, (column, row), round(THINGS_NEAR / known.resolution), 0, -1)
-        still = replace(known, occupied=known.occupied & (self._classed | (away > 0)))
-        return still.with_points(obstacles).with_points(obstacles[self.is_unmapped(obstacles)], APART)
+        still = replace(grid, occupied=grid.occupied & (known.classed | (away > 0)))
+        return still.with_points(obstacles).with_points(obstacles[known.is_unmapped(obstacles)], APART)
 
     def _ground(self, xy: Float, obstacles: Float | None) -> OccupancyGrid:
         """What the robot keeps away from by radius and margin: obstacles, and the inside of the unknown."""

@@ -10,10 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scene_understanding.mapping.grid import OccupancyGrid
+from scene_understanding.mapping.grid import OccupancyGrid, disc
 from scene_understanding.mapping.layers import UNSURE
 
 Float = NDArray[np.float64]
+NO_CLASS = 100
+"""Uncertainty of what is in the way and has no class."""
+SAME = 1
+"""Cells beside what the map knows within which a sensor sees the same thing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,17 @@ class KnownGrid:
     def obstacles(self) -> OccupancyGrid:
         """The occupied cells."""
         return OccupancyGrid(self.origin, self.resolution, self.occupancy > UNSURE)
+
+    @cached_property
+    def classed(self) -> NDArray[np.bool_]:
+        """(rows, columns) bool: something of a class is in the way there, or `SAME` cells beside."""
+        classed = self.obstacles.occupied & (self.uncertainty < NO_CLASS)
+        return cv2.dilate(classed.astype(np.uint8), disc(SAME)) > 0
+
+    def is_unmapped(self, points: Float) -> NDArray[np.bool_]:
+        """(M,) at which of points (M, 2), where a sensor sees something, the map has nothing of any class."""
+        row, column = self.obstacles.cells(points).T
+        return np.asarray(~self.classed[row, column])
 
     def padded(self, margin: float) -> KnownGrid:
         """With at least `margin` metres more on each side, all of it unknown."""

@@ -67,7 +67,8 @@ class GridLayers:
         origin: (2,) float64, map x and y of the outer corner of cell (0, 0).
         resolution: edge of a cell, metres.
         occupancy: (R, C) int8: -1 unknown, 0 free, `ROUGH_COST` free but rough, `UNSURE`, 100 occupied.
-        uncertainty: (R, C) int8: 100 (1 - mean confidence of the classes in the cell); -1 where nothing was seen.
+        uncertainty: (R, C) int8: 100 (1 - mean confidence) of the classes of what is in the way, or else of the floor; -1
+            where nothing was seen.
         floor: (R, C) float32, metres: height of the floor; NaN where it was not seen.
         obstacle: (R, C) float32, metres: height of the highest thing in the way; NaN where there is none.
         label: (R, C) uint16: class of that thing, or else of the floor; 255 unlabelled.
@@ -231,7 +232,8 @@ class Columns:
         under = np.take_along_axis(number, np.maximum(floor, 0)[..., None], -1)[..., 0]
         self.floor_cost[tiles] = np.where(has_floor, self._cost[under], UNKNOWN)
         on_floor = np.arange(len(height)) == floor[..., None]  # nowhere where there is no floor
-        self.uncertainty[tiles] = self._unsure(stack, in_the_way | on_floor)
+        bare = ~in_the_way.any(-1, keepdims=True)
+        self.uncertainty[tiles] = self._unsure(stack, in_the_way | (on_floor & bare))
 
     def _unsure(self, stack: _stacked, counted: NDArray[np.bool_]) -> NDArray[np.int8]:
         """(N, SIDE, SIDE) int8: 100 (1 - mean confidence) of the voxels counted (N, SIDE, SIDE, Z)."""

@@ -26,8 +26,8 @@ HIDDEN = 0.15
 """Radians beside the way to them at which something nearer may hide them."""
 ENOUGH, DEPTH = 4, 0.1
 """Such points that place somebody, and metres from what is seen of a body to its middle."""
-DOUBLE = 0.35
-"""Metres between two who stand, of whom one is seen now and the other not, within which they are one."""
+DOUBLE = 0.25
+"""Metres between two people within which they are one."""
 LONGER = 4.0
 """Who stands is expected to stay for so many times as long as they have been seen standing: most who stop walk on."""
 JUMP = 1.0
@@ -104,11 +104,15 @@ class PeopleMemory:
         self._drop_doubles(time)
 
     def _drop_doubles(self, time: float) -> None:
-        """Forgets who stands where somebody else is seen to stand now: one person, of whom there were two tracks."""
-        now = np.array([s.xy for s in self._seen.values() if s.there == time and s.stands]).reshape(-1, 2)
-        for i, seen in list(self._seen.items()):
-            if seen.there < time and seen.stands and _within(DOUBLE, now, seen.xy).any():
+        """Forgets who is where somebody is who was seen later, or has been known for longer: one person, of whom there
+        were two tracks."""
+        kept: list[Float] = []
+        for i, seen in sorted(self._seen.items(), key=lambda item: (-item[1].there, item[1].since)):
+            place = seen.at(time)
+            if i > 0 and _within(DOUBLE, np.reshape(kept, (-1, 2)), place).any():
                 del self._seen[i]
+            else:
+                kept.append(place)
 
     def _lost(self, xy: Float, time: float, present: set[int]) -> _Seen | None:
         """Takes out who is expected near xy (2,) and not `present`: the same person, whose track was lost."""
@@ -136,6 +140,7 @@ class PeopleMemory:
                 hidden = (distance < far) & (np.abs(angles_between(bearing, towards)) < HIDDEN)
                 if not hidden.any():
                     del self._seen[i]
+        self._drop_doubles(time)
 
     def places(self, time: float) -> Float:
         """(P, 2) float64, metres: where everybody of the last seconds is thought to be at `time`: who stands where they

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scene_understanding.geometry.point_cloud import PointCloud
 from scene_understanding.geometry.pose import Pose
 from scene_understanding.labels import UNLABELLED, LabelSet
+from scene_understanding.mapping.frontiers import KnownGrid
 from scene_understanding.mapping.layers import GridLayers, GridParameters
 from scene_understanding.mapping.map_file import load_map, save_map
 from scene_understanding.mapping.people_memory import PeopleMemory
@@ -48,6 +49,8 @@ FLOOR_CONFIDENCE = 0.6
 """Of the class of what is floor by its height alone."""
 SKIN = 0.05
 """Metres around people within which what is in the map already is taken out of it."""
+FOLLOWED, BODY_LOW = 3.0, 0.1
+"""Metres from the robot within which the LiDAR follows people, and height over the floor from which on it sees them."""
 PILLAR = 0.25
 """Metres around where somebody stands that people take up, whatever their joints say."""
 _M, _G = MapParameters(), GridParameters()
@@ -281,10 +284,24 @@ class SemanticMapNode(Node):
             height = map_from_cloud.apply(cloud.xyz)[..., 2] - ground
             driven_on = (*p.traversable, *p.rough)
             cloud = with_floor(cloud, height, p.lidar_floor, p.step, built.labels, driven_on)
+            self._follow_people(built, map_from_cloud.apply(cloud.xyz), map_from_base, stamp_ns)
         built.integrate(cloud, map_from_cloud, ground, self._people_near(stamp_ns, ground, p.people_margin), reach)
         built.clear_inside(self._people_near(stamp_ns, ground, min(p.people_margin, SKIN)))
         if p.robot_radius > 0:
             built.stand((x, y), p.robot_radius, ground)
+
+    def _follow_people(self, built: SemanticMap, xyz: NDArray[np.floating], map_from_base: Pose, stamp_ns: int) -> None:
+        """Puts those who are remembered to where the LiDAR sees what is not mapped, of its points (N, 3) in the map."""
+        if not len(self._memory.places(stamp_ns * 1e-9)):
+            return
+        robot = map_from_base.translation
+        x, y, height = (xyz - robot).T
+        distance = np.hypot(x, y)
+        beside = (height > BODY_LOW) & (height < self.parameters.robot_high) & (distance < FOLLOWED)
+        points = xyz[beside & (distance > self.parameters.robot_radius), :2].astype(np.float64)
+        layers = built.layers(robot[:2], 2 * FOLLOWED)
+        known = KnownGrid(layers.origin, layers.resolution, layers.occupancy, layers.uncertainty)
+        self._memory.look(points, points[known.is_unmapped(points)], robot[:2], FOLLOWED, stamp_ns * 1e-9)
 
     def _people_near(self, stamp_ns: int, ground: float, margin: float) -> Volume:
         """The space of people at that time, and `margin` metres around it."""
