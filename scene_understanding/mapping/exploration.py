@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scene_understanding.geometry import Pose
-from scene_understanding.mapping.exploration_plan import THINGS_NEAR, Goal, Planner, PlannerParameters
+from scene_understanding.mapping.exploration_plan import APART, THINGS_NEAR, Goal, Planner, PlannerParameters
 from scene_understanding.mapping.frontiers import Frontier, KnownGrid
 from scene_understanding.mapping.lingering import Lingering
 from scene_understanding.mapping.path_follower import (
@@ -337,8 +337,8 @@ class Explorer:
         if (
             (_apart(way, self._people) < self._clear).any()
             or nears(map_from_base, self._people, stop, self._clear)
-            or (_apart(before_stop, self._unmapped) < radius + FEELER).any()
-            or in_the_way(map_from_base, self._unmapped, radius + AHEAD, radius + FEELER)
+            or (_apart(before_stop, self._unmapped) < radius + APART).any()
+            or in_the_way(map_from_base, self._unmapped, radius + AHEAD, radius + APART)
         ):
             return "somebody"
         return "something" if in_the_way(map_from_base, self._obstacles, radius + FEELER, radius + TOUCH) else ""

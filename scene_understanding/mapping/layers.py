@@ -67,8 +67,8 @@ class GridLayers:
         origin: (2,) float64, map x and y of the outer corner of cell (0, 0).
         resolution: edge of a cell, metres.
         occupancy: (R, C) int8: -1 unknown, 0 free, `ROUGH_COST` free but rough, `UNSURE`, 100 occupied.
-        uncertainty: (R, C) int8: 100 (1 - mean confidence) of the classes of what is in the way, or else of the floor; -1
-            where nothing was seen.
+        uncertainty: (R, C) int8: 100 (1 - mean confidence) of the classes of what is in the way, or else of the floor;
+            -1 where nothing was seen.
         floor: (R, C) float32, metres: height of the floor; NaN where it was not seen.
         obstacle: (R, C) float32, metres: height of the highest thing in the way; NaN where there is none.
         label: (R, C) uint16: class of that thing, or else of the floor; 255 unlabelled.

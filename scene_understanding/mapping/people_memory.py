@@ -129,10 +129,11 @@ class PeopleMemory:
             unmapped: (K, 2) those of them that are nothing that the map has.
         """
         distance, bearing = _polar(points - xy)
-        for i, seen in list(self._seen.items()):
-            place = seen.at(time)
+        places = {i: seen.at(time) for i, seen in self._seen.items()}
+        whose = _nearest(unmapped, np.reshape(list(places.values()), (-1, 2)))
+        for k, (i, place) in enumerate(places.items()):
+            seen, body = self._seen[i], unmapped[whose == k]
             (far,), (towards,) = _polar(place[None] - xy)
-            body = unmapped[_within(BODY, unmapped, place)]
             if len(body) >= ENOUGH:
                 middle = body.mean(0)
                 self._seen[i] = _tracked(seen, middle + DEPTH * (middle - xy) / np.linalg.norm(middle - xy), time)
@@ -161,6 +162,14 @@ class PeopleMemory:
 
 def _within(distance: float, points: Float, place: Float) -> NDArray[np.bool_]:
     return np.asarray(np.linalg.norm(points - place, axis=1) < distance)
+
+
+def _nearest(points: Float, places: Float) -> NDArray[np.intp]:
+    """(M,) which of places (P, 2) is nearest to each of points (M, 2); -1 where none is within `BODY`."""
+    if not len(places):
+        return np.full(len(points), -1)
+    gap = np.linalg.norm(points[:, None] - places, axis=-1)
+    return np.where(gap.min(axis=1) < BODY, gap.argmin(axis=1), -1)
 
 
 def _polar(offset: Float) -> tuple[Float, Float]:

@@ -117,6 +117,17 @@ def test_an_arm_that_reaches_into_the_picture_does_not_move_who_is_known() -> No
     assert len(memory.places(30.0)) == 2, "who is not known is placed by it"
 
 
+def test_who_walks_by_somebody_who_stands_does_not_take_them_along() -> None:
+    memory, start = PeopleMemory(), np.array([[0.0, 1.5], [-1.6, 1.0]])
+    for t in np.arange(0.0, 1.2, 0.2):
+        memory.update(np.array([1, 2]), start + [[0.0, 0.0], [0.8 * t, 0.0]], t)
+    for t in np.arange(1.2, 4.01, 0.1):
+        points = np.concatenate([body((0.0, 1.5)), body((0.8 * t - 1.6, 1.0))])
+        memory.look(points, points, np.zeros(2), 3.0, t)
+    places = memory.places(4.0)
+    np.testing.assert_allclose(places[places[:, 0].argsort()], [[0.0, 1.5], [1.6, 1.0]], atol=0.15)
+
+
 def test_two_tracks_of_one_are_one_person() -> None:
     memory = PeopleMemory()
     for t in np.arange(0.0, 2.0, 0.2):
