@@ -16,7 +16,6 @@ from scene_understanding.mapping.layers import UNSURE
 from scene_understanding.mapping.path_follower import angle_between, angles_between
 
 Float = NDArray[np.float64]
-NOTHING = np.zeros((0, 2))
 THINGS_NEAR = 1.2
 """Metres within which ways keep away from what a sensor sees and the map does not have, and not from what the map has
 no class for and the sensor does not see; what is farther away may be elsewhere by then."""
@@ -193,7 +192,7 @@ class Planner:
             present: the goal that the robot is on its way to.
         """
         p = self.parameters
-        ground, plan = self._ground(xy, obstacles), None
+        ground, plan = self._ground(xy, self._blocked(xy, obstacles)), None
         for least, closer in SQUEEZES:
             around_people = ground.with_discs(people, max(person_radius - closer - p.radius - least, 0.0))
             paths = self._paths(around_people, xy, least)
@@ -210,7 +209,7 @@ class Planner:
         """The shortest way (K, 2) from xy (2,) to known floor beside the line on which a `person` (2,) comes, or None.
         The others as of `plan`."""
         p, known = self.parameters, self._map
-        around_people = self._ground(xy, obstacles).with_discs(
+        around_people = self._ground(xy, self._blocked(xy, obstacles)).with_discs(
             people, max(person_radius - p.radius - LEAST_MARGIN, 0.0)
         )
         paths = self._paths(around_people, xy, LEAST_MARGIN)
@@ -224,8 +223,10 @@ class Planner:
         return paths.to(known.obstacles.centers(cells[beside][nearest]))
 
     def is_shut(self, now: float, xy: Float, yaw: float) -> bool:
-        """Whether there would be a goal if nobody, and nothing but what the map has, were in the way."""
-        paths = self._paths(self._ground(xy, NOTHING), xy, LEAST_MARGIN)
+        """Whether there would be a goal if nobody, and nothing but what the map has a class for, were in the way."""
+        grid = self._map.obstacles
+        classed = replace(grid, occupied=grid.occupied & self._map.classed)
+        paths = self._paths(self._ground(xy, classed), xy, LEAST_MARGIN)
         return self._best(now, paths, xy, yaw, None) is not None
 
     def _paths(self, ground: OccupancyGrid, xy: Float, margin: float) -> ShortestPaths:
@@ -251,10 +252,9 @@ class Planner:
         still = replace(grid, occupied=grid.occupied & (known.classed | (away > 0)))
         return still.with_points(obstacles).with_points(obstacles[known.is_unmapped(obstacles)], APART)
 
-    def _ground(self, xy: Float, obstacles: Float | None) -> OccupancyGrid:
-        """What the robot keeps away from by radius and margin: obstacles, and the inside of the unknown."""
+    def _ground(self, xy: Float, blocked: OccupancyGrid) -> OccupancyGrid:
+        """What the robot keeps away from by radius and margin: what is blocked, and the inside of the unknown."""
         p, known = self.parameters, self._map
-        blocked = self._blocked(xy, obstacles)
         all_around = Sight(2 * np.pi, 0.0, p.presumed)
         unknown = known.unknown & ~visible_cells(blocked, xy, 0.0, all_around)
         shrink = max(0, round((p.radius + p.margin - p.unknown_margin) / known.resolution))
