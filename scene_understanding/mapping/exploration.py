@@ -172,10 +172,10 @@ class Explorer:
         when it sees no more."""
         self._obstacles, self._sees = np.zeros((0, 2)) if points is None else points, points is not None
 
-    def unmapped(self, points: Float) -> Float:
-        """(K, 2) those of points (M, 2), where a sensor sees something, at which the map has nothing of any class; none
-        before there is a map."""
-        return points[self._planner.is_unmapped(points)] if self.has_map else points[:0]
+    @property
+    def known(self) -> KnownGrid | None:
+        """The map, None before there is one."""
+        return self._planner.known
 
     def decide(self, now: float, map_from_base: Pose, people: Float, stood: Float | None = None) -> Decision:
         """What to do until the next call.

@@ -126,6 +126,11 @@ class Planner:
         return self._known is not None
 
     @property
+    def known(self) -> KnownGrid | None:
+        """The map, None before there is one."""
+        return self._known
+
+    @property
     def _map(self) -> KnownGrid:
         assert self._known is not None
         return self._known

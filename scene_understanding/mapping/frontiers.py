@@ -76,6 +76,11 @@ class KnownGrid:
         row, column = self.obstacles.cells(points).T
         return np.asarray(~self.classed[row, column])
 
+    def is_free(self, points: Float) -> NDArray[np.bool_]:
+        """(M,) which of points (M, 2) are over free floor."""
+        row, column = self.obstacles.cells(points).T
+        return np.asarray(self.free[row, column])
+
     def padded(self, margin: float) -> KnownGrid:
         """With at least `margin` metres more on each side, all of it unknown."""
         cells = int(np.ceil(margin / self.resolution))

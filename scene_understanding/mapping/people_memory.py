@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,8 +25,12 @@ BODY = 0.5
 """Metres from where somebody is thought to be within which what a sensor sees and the map does not have is of them."""
 HIDDEN = 0.15
 """Radians beside the way to them at which something nearer may hide them."""
-ENOUGH, DEPTH = 4, 0.1
-"""Such points that place somebody, and metres from what is seen of a body to its middle."""
+ENOUGH, GROUP, DEPTH = 4, 0.35, 0.1
+"""Such points that place somebody; metres between those of one body, and from what is seen of it to its middle."""
+NO_SKELETON = 1 << 32
+"""Where the ids of people begin whom no skeleton has shown; those of skeletons are below."""
+MOVED = 0.4
+"""Metres that such a one must have moved, or else it may be the leg of a chair."""
 DOUBLE = 0.25
 """Metres between two people within which they are one."""
 LONGER = 4.0
@@ -36,9 +41,10 @@ JUMP = 1.0
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """Somebody: where, how fast and when they were last measured, since when they are known, for how long they have
-    stood, and when something of them was last seen."""
+    """Somebody: where they were first; where, how fast and when they were last measured; since when they are known; for
+    how long they have stood; when something of them was last seen."""
 
+    start: Float
     xy: Float
     velocity: Float
     time: float
@@ -48,7 +54,7 @@ class _Seen:
 
     @classmethod
     def new(cls, xy: Float, time: float) -> _Seen:
-        return cls(xy, np.zeros(2), time, time, 0.0, time)
+        return cls(xy, xy, np.zeros(2), time, time, 0.0, time)
 
     @property
     def stands(self) -> bool:
@@ -57,6 +63,10 @@ class _Seen:
     @property
     def is_slow(self) -> bool:
         return bool(np.linalg.norm(self.velocity) < STANDING)
+
+    @property
+    def has_moved(self) -> bool:
+        return bool(np.linalg.norm(self.xy - self.start) > MOVED)
 
     def still_there(self, time: float) -> _Seen:
         """They, of whom something is seen at `time`."""
@@ -75,6 +85,8 @@ class PeopleMemory:
         """Seconds for which those who walk are kept, and those who stand at most."""
         self._keep, self._keep_standing = keep, keep_standing
         self._seen: dict[int, _Seen] = {}
+        self._newest = NO_SKELETON
+        """The last id that was given to somebody whom no skeleton has shown yet."""
 
     def update(
         self, ids: NDArray[np.integer], positions: Float, time: float, centred: NDArray[np.bool_] | None = None
@@ -107,7 +119,9 @@ class PeopleMemory:
         """Forgets who is where somebody is who was seen later, or has been known for longer: one person, of whom there
         were two tracks."""
         kept: list[Float] = []
-        for i, seen in sorted(self._seen.items(), key=lambda item: (-item[1].there, item[1].since)):
+        for i, seen in sorted(
+            self._seen.items(), key=lambda item: (-item[1].there, item[0] >= NO_SKELETON, item[1].since)
+        ):
             place = seen.at(time)
             if i > 0 and _within(DOUBLE, np.reshape(kept, (-1, 2)), place).any():
                 del self._seen[i]
@@ -120,13 +134,18 @@ class PeopleMemory:
         nearest = min(gap, key=lambda i: gap[i], default=None)
         return self._seen.pop(nearest) if nearest is not None and gap[nearest] < NEAR else None
 
-    def look(self, points: Float, unmapped: Float, xy: Float, reach: float, time: float) -> None:
+    def look(
+        self, points: Float, unmapped: Float, xy: Float, reach: float, time: float,
+        arrived: NDArray[np.bool_] | None = None,
+    ) -> None:  # fmt: skip
         """Puts everybody to where a sensor sees something near them that the map does not have: a LiDAR sees who is too
         close or beside the camera. Forgets who was not seen for a second where it sees that nobody is.
 
         Args:
             points: (M, 2) all that the sensor at about xy (2,) sees within `reach` metres, all around, in the map.
             unmapped: (K, 2) those of them that are nothing that the map has.
+            arrived: (K,) which of them are where the map has free floor, so that somebody must have come there, or
+                something that moves; none if not given.
         """
         distance, bearing = _polar(points - xy)
         places = {i: seen.at(time) for i, seen in self._seen.items()}
@@ -135,12 +154,15 @@ class PeopleMemory:
             seen, body = self._seen[i], unmapped[whose == k]
             (far,), (towards,) = _polar(place[None] - xy)
             if len(body) >= ENOUGH:
-                middle = body.mean(0)
-                self._seen[i] = _tracked(seen, middle + DEPTH * (middle - xy) / np.linalg.norm(middle - xy), time)
+                self._seen[i] = _tracked(seen, _middle(body, xy), time)
             elif time - seen.there > SURE and BODY < far < reach - BODY and not len(body):
                 hidden = (distance < far) & (np.abs(angles_between(bearing, towards)) < HIDDEN)
                 if not hidden.any():
                     del self._seen[i]
+        if arrived is not None:
+            for body in _groups(unmapped[arrived & (whose < 0)]):
+                self._newest += 1
+                self._seen[self._newest] = _Seen.new(_middle(body, xy), time)
         self._drop_doubles(time)
 
     def places(self, time: float) -> Float:
@@ -153,7 +175,7 @@ class PeopleMemory:
         return np.array([s.stood if s.stands else 0.0 for s in self._kept(time)])
 
     def _kept(self, time: float) -> list[_Seen]:
-        return [s for s in self._seen.values() if self._is_kept(s, time)]
+        return [s for i, s in self._seen.items() if (i < NO_SKELETON or s.has_moved) and self._is_kept(s, time)]
 
     def _is_kept(self, seen: _Seen, time: float) -> bool:
         standing = min(max(LONGER * seen.stood, self._keep), self._keep_standing)
@@ -162,6 +184,21 @@ class PeopleMemory:
 
 def _within(distance: float, points: Float, place: Float) -> NDArray[np.bool_]:
     return np.asarray(np.linalg.norm(points - place, axis=1) < distance)
+
+
+def _middle(body: Float, xy: Float) -> Float:
+    """(2,) of whom a sensor at xy (2,) sees points (K, 2) of the near side."""
+    middle = body.mean(0)
+    return np.asarray(middle + DEPTH * (middle - xy) / max(float(np.linalg.norm(middle - xy)), 1e-6))
+
+
+def _groups(points: Float) -> Iterator[Float]:
+    """Those of points (M, 2) that lie together as a body's."""
+    while len(points):
+        near = _within(GROUP, points, points[0])
+        if near.sum() >= ENOUGH:
+            yield points[near]
+        points = points[~near]
 
 
 def _nearest(points: Float, places: Float) -> NDArray[np.intp]:
@@ -188,6 +225,6 @@ def _tracked(before: _Seen, xy: Float, time: float) -> _Seen:
         return _Seen.new(xy, time)
     velocity = before.velocity + SPEED_GAIN / dt * error
     velocity *= min(1.0, FASTEST / max(float(np.linalg.norm(velocity)), 1e-9))
-    seen = _Seen(expected + GAIN * error, velocity, time, before.since, 0.0, time)
+    seen = _Seen(before.start, expected + GAIN * error, velocity, time, before.since, 0.0, time)
     since = time - before.there
     return replace(seen, stood=max(before.stood + (since if seen.is_slow else -since), 0.0))

@@ -200,7 +200,9 @@ class ExplorationNode(Node):
         chosen = (height > p.low) & (height < p.high) & (distance < NEAR) & (distance > p.robot_radius)
         obstacles = points[chosen, :2].astype(np.float64)
         self._explorer.update_obstacles(obstacles)
-        self._people.look(obstacles, self._explorer.unmapped(obstacles), robot[:2], NEAR, stamp_ns * 1e-9)
+        if (known := self._explorer.known) is not None:
+            unmapped = obstacles[known.is_unmapped(obstacles)]
+            self._people.look(obstacles, unmapped, robot[:2], NEAR, stamp_ns * 1e-9, known.is_free(unmapped))
         self._scan_ns = stamp_ns
 
     def tick(self, context: Context) -> Mapping[str, Any]:

@@ -117,6 +117,17 @@ def test_an_arm_that_reaches_into_the_picture_does_not_move_who_is_known() -> No
     assert len(memory.places(30.0)) == 2, "who is not known is placed by it"
 
 
+def test_who_comes_over_free_floor_needs_no_skeleton() -> None:
+    for speed, free, known in ((0.8, True, 1), (0.8, False, 0), (0.0, True, 0)):
+        memory = PeopleMemory()
+        for t in np.arange(0.0, 2.0, 0.1):
+            points = body((speed * t - 1.0, 1.0))
+            memory.look(points, points, np.zeros(2), 3.0, t, np.full(len(points), free))
+        assert len(memory.places(2.0)) == known
+    memory.update(np.array([5]), np.array([[-1.0, 1.1]]), 2.1)
+    np.testing.assert_allclose(memory.places(2.1), [[-1.0, 1.1]], atol=0.12)
+
+
 def test_who_walks_by_somebody_who_stands_does_not_take_them_along() -> None:
     memory, start = PeopleMemory(), np.array([[0.0, 1.5], [-1.6, 1.0]])
     for t in np.arange(0.0, 1.2, 0.2):
