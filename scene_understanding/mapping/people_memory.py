@@ -27,6 +27,8 @@ HIDDEN = 0.15
 """Radians beside the way to them at which something nearer may hide them."""
 ENOUGH, GROUP, DEPTH = 4, 0.35, 0.1
 """Such points that place somebody; metres between those of one body, and from what is seen of it to its middle."""
+SETTLED = 5.0
+"""Seconds after which who stands is known to stay while anything is there: others may have left a door's frame."""
 NO_SKELETON = 1 << 32
 """Where the ids of people begin whom no skeleton has shown; those of skeletons are below."""
 MOVED = 0.4
@@ -135,34 +137,38 @@ class PeopleMemory:
         return self._seen.pop(nearest) if nearest is not None and gap[nearest] < NEAR else None
 
     def look(
-        self, points: Float, unmapped: Float, xy: Float, reach: float, time: float,
-        arrived: NDArray[np.bool_] | None = None,
+        self, points: Float, unmapped: Float, arrived: NDArray[np.bool_], xy: Float, reach: float, time: float
     ) -> None:  # fmt: skip
-        """Puts everybody to where a sensor sees something near them that the map does not have: a LiDAR sees who is too
-        close or beside the camera. Forgets who was not seen for a second where it sees that nobody is.
+        """Follows people by what a sensor sees: a LiDAR sees who is too close to the camera or beside it.
+
+        Over floor that the map has as free somebody must have come to where something is. There everybody is put to
+        what is near them, and who has no skeleton is somebody as well, once they have moved. Who was not seen for a
+        second is forgotten where the sensor sees that nobody is.
 
         Args:
             points: (M, 2) all that the sensor at about xy (2,) sees within `reach` metres, all around, in the map.
             unmapped: (K, 2) those of them that are nothing that the map has.
-            arrived: (K,) which of them are where the map has free floor, so that somebody must have come there, or
-                something that moves; none if not given.
+            arrived: (K,) which of these are over free floor.
         """
         distance, bearing = _polar(points - xy)
+        moving = unmapped[arrived]
         places = {i: seen.at(time) for i, seen in self._seen.items()}
-        whose = _nearest(unmapped, np.reshape(list(places.values()), (-1, 2)))
+        whose = _nearest(moving, np.reshape(list(places.values()), (-1, 2)))
         for k, (i, place) in enumerate(places.items()):
-            seen, body = self._seen[i], unmapped[whose == k]
+            seen, body = self._seen[i], moving[whose == k]
             (far,), (towards,) = _polar(place[None] - xy)
+            there = _within(BODY, unmapped, place).any()
             if len(body) >= ENOUGH:
                 self._seen[i] = _tracked(seen, _middle(body, xy), time)
-            elif time - seen.there > SURE and BODY < far < reach - BODY and not len(body):
+            elif there and seen.stands and seen.stood > SETTLED:
+                self._seen[i] = seen.still_there(time)
+            elif not there and time - seen.there > SURE and BODY < far < reach - BODY:
                 hidden = (distance < far) & (np.abs(angles_between(bearing, towards)) < HIDDEN)
                 if not hidden.any():
                     del self._seen[i]
-        if arrived is not None:
-            for body in _groups(unmapped[arrived & (whose < 0)]):
-                self._newest += 1
-                self._seen[self._newest] = _Seen.new(_middle(body, xy), time)
+        for body in _groups(moving[whose < 0]):
+            self._newest += 1
+            self._seen[self._newest] = _Seen.new(_middle(body, xy), time)
         self._drop_doubles(time)
 
     def places(self, time: float) -> Float:

@@ -202,7 +202,7 @@ class ExplorationNode(Node):
         self._explorer.update_obstacles(obstacles)
         if (known := self._explorer.known) is not None:
             unmapped = obstacles[known.is_unmapped(obstacles)]
-            self._people.look(obstacles, unmapped, robot[:2], NEAR, stamp_ns * 1e-9, known.is_free(unmapped))
+            self._people.look(obstacles, unmapped, known.is_free(unmapped), robot[:2], NEAR, stamp_ns * 1e-9)
         self._scan_ns = stamp_ns
 
     def tick(self, context: Context) -> Mapping[str, Any]:

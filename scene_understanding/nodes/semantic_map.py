@@ -292,8 +292,6 @@ class SemanticMapNode(Node):
 
     def _follow_people(self, built: SemanticMap, xyz: NDArray[np.floating], map_from_base: Pose, stamp_ns: int) -> None:
         """Puts those who are remembered to where the LiDAR sees what is not mapped, of its points (N, 3) in the map."""
-        if not len(self._memory.places(stamp_ns * 1e-9)):
-            return
         robot = map_from_base.translation
         x, y, height = (xyz - robot).T
         distance = np.hypot(x, y)
@@ -301,7 +299,8 @@ class SemanticMapNode(Node):
         points = xyz[beside & (distance > self.parameters.robot_radius), :2].astype(np.float64)
         layers = built.layers(robot[:2], 2 * FOLLOWED)
         known = KnownGrid(layers.origin, layers.resolution, layers.occupancy, layers.uncertainty)
-        self._memory.look(points, points[known.is_unmapped(points)], robot[:2], FOLLOWED, stamp_ns * 1e-9)
+        unmapped = points[known.is_unmapped(points)]
+        self._memory.look(points, unmapped, known.is_free(unmapped), robot[:2], FOLLOWED, stamp_ns * 1e-9)
 
     def _people_near(self, stamp_ns: int, ground: float, margin: float) -> Volume:
         """The space of people at that time, and `margin` metres around it."""

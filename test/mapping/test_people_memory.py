@@ -69,22 +69,13 @@ def test_who_gets_another_id_stays_one() -> None:
     assert len(memory.places(2.4)) == 2
 
 
-def test_who_is_gone_is_forgotten_where_a_sensor_sees_that_nobody_is_there() -> None:
-    nothing, there = np.zeros((0, 2)), np.array([[0.2, 1.1]])
-    before, beside = np.array([[0.0, 0.5]]), np.array([[0.5, 0.2]])
-    for points, left in ((nothing, 0), (beside, 0), (there, 1), (before, 1)):
-        memory = PeopleMemory()
-        walk(memory, 0.0)  # stands at (0, 1)
-        memory.look(points, points, np.zeros(2), 3.0, 2.5)
-        assert len(memory.places(2.5)) == 1, "seen half a second ago"
-        memory.look(points, points, np.zeros(2), 3.0, 4.0)
-        assert len(memory.places(4.0)) == left
-    memory = PeopleMemory()
-    walk(memory, 0.0)
-    memory.look(nothing, nothing, np.array([0.0, -3.0]), 3.0, 4.0)
-    assert len(memory.places(4.0)) == 1, "too far away to tell"
-    memory.look(there, nothing, np.zeros(2), 3.0, 4.0)
-    assert len(memory.places(4.0)) == 0, "what is there is something of the map"
+NOTHING = np.zeros((0, 2))
+
+
+def look(memory: PeopleMemory, time: float, points=NOTHING, unmapped=None, free: bool = True, at=(0.0, 0.0)) -> None:
+    """What a sensor sees, all of it unmapped unless given."""
+    unmapped = points if unmapped is None else unmapped
+    memory.look(points, unmapped, np.full(len(unmapped), free), np.array(at), 3.0, time)
 
 
 def body(middle: tuple[float, float]) -> np.ndarray:
@@ -93,18 +84,43 @@ def body(middle: tuple[float, float]) -> np.ndarray:
     return np.array(middle) + 0.15 * np.stack([np.cos(angles), np.sin(angles)], -1)
 
 
+def test_who_is_gone_is_forgotten_where_a_sensor_sees_that_nobody_is_there() -> None:
+    there, before, beside = (np.array([place]) for place in ([0.2, 1.1], [0.0, 0.5], [0.5, 0.2]))
+    for points, left in ((NOTHING, 0), (beside, 0), (there, 1), (before, 1)):
+        memory = PeopleMemory()
+        walk(memory, 0.0)  # stands at (0, 1)
+        look(memory, 2.5, points)
+        assert len(memory.places(2.5)) == 1, "seen half a second ago"
+        look(memory, 4.0, points)
+        assert len(memory.places(4.0)) == left
+    memory = PeopleMemory()
+    walk(memory, 0.0)
+    look(memory, 4.0, at=(0.0, -3.0))
+    assert len(memory.places(4.0)) == 1, "too far away to tell"
+    look(memory, 4.0, there, NOTHING)
+    assert len(memory.places(4.0)) == 0, "what is there is something of the map"
+
+
 def test_a_sensor_that_sees_all_around_follows_who_left_the_picture() -> None:
     memory = PeopleMemory(keep_standing=20.0)
     walk(memory, 0.0)  # stands at (0, 1)
     for t in np.arange(2.2, 40.0, 0.2):
-        memory.look(body((0.0, 1.0)), body((0.0, 1.0)), np.zeros(2), 3.0, t)
+        look(memory, t, body((0.0, 1.0)))
     np.testing.assert_allclose(memory.places(40.0), [[0.0, 1.0]], atol=0.05)
     assert memory.stood(40.0) > 30
     for t in np.arange(40.0, 42.01, 0.2):
-        at = (0.5 * (t - 40), 1.0)
-        memory.look(body(at), body(at), np.zeros(2), 3.0, t)
+        look(memory, t, body((0.5 * (t - 40), 1.0)))
     np.testing.assert_allclose(memory.places(42.0), [[1.0, 1.0]], atol=0.12)
     assert memory.stood(42.0) == 0
+
+
+@pytest.mark.parametrize(("seconds", "stays"), [(8.0, True), (2.0, False)])
+def test_who_has_stood_for_long_is_there_while_anything_is(seconds: float, stays: bool) -> None:
+    memory = PeopleMemory(keep_standing=20.0)
+    walk(memory, 0.0, seconds)
+    for t in np.arange(seconds, 60.0):
+        look(memory, t, body((0.0, 1.0)), free=False)
+    assert len(memory.places(60.0)) == stays
 
 
 def test_an_arm_that_reaches_into_the_picture_does_not_move_who_is_known() -> None:
@@ -121,8 +137,7 @@ def test_who_comes_over_free_floor_needs_no_skeleton() -> None:
     for speed, free, known in ((0.8, True, 1), (0.8, False, 0), (0.0, True, 0)):
         memory = PeopleMemory()
         for t in np.arange(0.0, 2.0, 0.1):
-            points = body((speed * t - 1.0, 1.0))
-            memory.look(points, points, np.zeros(2), 3.0, t, np.full(len(points), free))
+            look(memory, t, body((speed * t - 1.0, 1.0)), free=free)
         assert len(memory.places(2.0)) == known
     memory.update(np.array([5]), np.array([[-1.0, 1.1]]), 2.1)
     np.testing.assert_allclose(memory.places(2.1), [[-1.0, 1.1]], atol=0.12)
@@ -133,8 +148,7 @@ def test_who_walks_by_somebody_who_stands_does_not_take_them_along() -> None:
     for t in np.arange(0.0, 1.2, 0.2):
         memory.update(np.array([1, 2]), start + [[0.0, 0.0], [0.8 * t, 0.0]], t)
     for t in np.arange(1.2, 4.01, 0.1):
-        points = np.concatenate([body((0.0, 1.5)), body((0.8 * t - 1.6, 1.0))])
-        memory.look(points, points, np.zeros(2), 3.0, t)
+        look(memory, t, np.concatenate([body((0.0, 1.5)), body((0.8 * t - 1.6, 1.0))]))
     places = memory.places(4.0)
     np.testing.assert_allclose(places[places[:, 0].argsort()], [[0.0, 1.5], [1.6, 1.0]], atol=0.15)
 
