@@ -17,25 +17,16 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from math import ceil
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scene_understanding.geometry import Pose
-from scene_understanding.mapping.exploration_plan import APART, THINGS_NEAR, Goal, Planner, PlannerParameters
+from scene_understanding.mapping.exploration_plan import Goal, Planner, PlannerParameters
 from scene_understanding.mapping.frontiers import Frontier, KnownGrid
-from scene_understanding.mapping.lingering import Lingering
-from scene_understanding.mapping.path_follower import (
-    STEP,
-    PathFollower,
-    Velocity,
-    angle_between,
-    in_the_way,
-    nears,
-    steer,
-)
+from scene_understanding.mapping.path_follower import PathFollower, Velocity, angle_between, steer
+from scene_understanding.mapping.surroundings import Surroundings
 
 Float = NDArray[np.float64]
 State = Literal["waiting for a map", "looking", "driving", "turning", "yielding", "recovering", "done"]
@@ -45,25 +36,16 @@ STANDING = 0.1
 """Below this speed, m/s, turning does not throw the robot off its way."""
 TURN_FIRST = 0.8
 """Radians off the way beyond which the robot turns on the spot: rarely, since that takes time."""
-SLACK, ROOM = 0.03, 0.1
-"""Metres that who stands may be nearer to the way than was planned before the robot waits, and that who walks must be
-farther away."""
 OFTEN = 3
 """Times as often plans are made while the robot waits: a way that opens may soon be shut again."""
 SHUT = 60.0
 """Seconds for which the robot looks out for a way that people or things that are not mapped shut, when all others are
 explored."""
-STAYS = 4.0
-"""Seconds after which who stands does not wait for the robot."""
 ASIDE_AFTER, ASIDE_NEAR, ASIDE_FOR, ASIDE_AGAIN = 1.0, 1.5, 8.0, 10.0
 """Seconds of waiting after which the robot steps aside for somebody no more than so many metres away; seconds for which
 it does at most, and until it does so again."""
 PASSED = 1.8
 """Metres away from which on they have passed."""
-BRAKING, REACTION, LEAST = 1.0, 0.3, 0.1
-"""Of the stop that is kept free of people: m/s2, seconds until it begins, and metres at least."""
-TOUCH, FEELER, AHEAD = 0.03, 0.05, 0.3
-"""Metres around the robot's rim in which nothing may be while it drives, and before it, nothing that is not mapped."""
 
 
 @dataclass(frozen=True)
@@ -131,16 +113,7 @@ class Explorer:
         self._state: State = "waiting for a map"
         self._goal: Goal | None = None
         self._follower = PathFollower()
-        self._people = self._stay = self._come = np.zeros((0, 2))
-        """Everybody; those who stand; those who walk or wait."""
-        self._clear = np.zeros(0)
-        """(P,) metres that are kept clear of everybody before the robot waits."""
-        self._obstacles = self._unmapped = np.zeros((0, 2))
-        """What a sensor sees; what of that is near and nobody, and the map has no class for."""
-        self._things: Float | None = None
-        """What a sensor sees near, less what may walk away; None without a sensor."""
-        self._sees = False
-        self._lingering = Lingering()
+        self._around = Surroundings(self.parameters.planner.radius, self.parameters.person_radius)
         self._to_turn, self._yaw = self._once_around, 0.0
         self._planned_at = self._waiting_since = self._back_until = self._aside_until = -np.inf
         self._aside = PathFollower()
@@ -170,7 +143,7 @@ class Explorer:
     def update_obstacles(self, points: Float | None) -> None:
         """(M, 2) what a sensor sees in the way right now, in the map, metres, in the place of what it saw before; None
         when it sees no more."""
-        self._obstacles, self._sees = np.zeros((0, 2)) if points is None else points, points is not None
+        self._around.update_obstacles(points)
 
     @property
     def known(self) -> KnownGrid | None:
@@ -184,14 +157,10 @@ class Explorer:
             people: (P, 2) where they are on the map.
             stood: (P,) seconds for which each has stood there, 0 for who walks; not given, they always have.
         """
-        if not self._planner.has_map:
+        if (known := self._planner.known) is None:
             return self._decision(Velocity(), planned=False)
-        self._people = people
         xy, yaw = map_from_base.translation[:2], map_from_base.yaw
-        stood = np.full(len(people), np.inf) if stood is None else stood
-        self._stay, self._come = people[stood > 0], people[stood < STAYS]
-        self._clear = self.parameters.person_radius + np.where(stood > 0, -SLACK, ROOM)
-        self._see_things(now, xy)
+        self._around.sort(now, xy, known, people, np.full(len(people), np.inf) if stood is None else stood)
         self._remember(now, xy, yaw)
         turned, self._yaw = abs(angle_between(yaw, self._yaw)), yaw
         if self._state == "waiting for a map":
@@ -210,17 +179,6 @@ class Explorer:
         if planned:
             self._plan(now, xy, yaw)
         return self._decision(self._drive(now, map_from_base), planned)
-
-    def _see_things(self, now: float, xy: Float) -> None:
-        """Sorts the obstacles around xy (2,) that are none of people, from whom the robot keeps away anyway."""
-        near = self._obstacles[np.linalg.norm(self._obstacles - xy, axis=1) < THINGS_NEAR]
-        gap = np.linalg.norm(near[:, None] - self._people, axis=-1).min(axis=1, initial=np.inf)
-        near = near[gap > self.parameters.person_radius]
-        unmapped = self._planner.is_unmapped(near)
-        self._unmapped = near[unmapped]
-        stays = self._lingering.update(self._unmapped, now)
-        things = np.concatenate([near[~unmapped], self._unmapped[stays]])
-        self._things = things if self._sees else None
 
     def _decision(self, velocity: Velocity, planned: bool) -> Decision:
         goal = None if self._goal is None else self._goal.pose
@@ -252,15 +210,17 @@ class Explorer:
             return due
         if self._goal is None:
             return True
-        return not self._planner.way_is_clear(self._follower.ahead(xy), self._things)
+        return not self._planner.way_is_clear(self._follower.ahead(xy), self._around.things)
 
     def _plan(self, now: float, xy: Float, yaw: float) -> None:
         p = self.parameters
         self._planned_at = now
-        plan = self._planner.plan(now, xy, yaw, self._things, self._stay, p.person_radius, self._goal)
-        if self._planner.cut_off and not self._goal_is_taken() and self._waits_for_way(now, plan is not None):
-            self._follower = PathFollower()
-            return
+        plan = self._planner.plan(now, xy, yaw, self._around.things, self._around.stay, p.person_radius, self._goal)
+        if self._planner.cut_off:
+            assert self._goal is not None
+            if not self._around.is_taken(self._goal.place) and self._waits_for_way(now, plan is not None):
+                self._follower = PathFollower()
+                return
         if plan is not None:
             self._goal, self._follower, self._in_vain = plan.goal, PathFollower(plan.way), False
             return
@@ -271,11 +231,6 @@ class Explorer:
         elif self._to_turn <= 0 and not self._planner.waits(now):
             shut = now - self._in_vain_since < SHUT and self._planner.is_shut(now, xy, yaw)
             self._state = "looking" if shut else "done"
-
-    def _goal_is_taken(self) -> bool:
-        """Whether somebody stands where the robot wants to."""
-        assert self._goal is not None
-        return bool((np.linalg.norm(self._stay - self._goal.place, axis=1) < self.parameters.person_radius).any())
 
     def _waits_for_way(self, now: float, has_another: bool) -> bool:
         """Whether the way to the goal, which is shut, may open again soon; when not, and there is no other goal, it is
@@ -304,7 +259,7 @@ class Explorer:
         wanted = self._steered(self._follower, xy, yaw)
         if self._follower.finished or np.linalg.norm(goal.place - xy) < 0.15:
             return self._face(goal, xy, yaw)
-        if blocked := self._blocked_by(map_from_base, self._follower):
+        if blocked := self._around.blocked_by(map_from_base, self._follower, self._speed, p.yield_distance):
             return self._yield(now, wanted, blocked)
         self._state, self._waiting_since = "driving", np.inf
         return wanted
@@ -328,21 +283,6 @@ class Explorer:
     def _turned(self, error: float) -> Velocity:
         return Velocity(0.0, float(np.clip(2.5 * error, -self.parameters.turn, self.parameters.turn)))
 
-    def _blocked_by(self, map_from_base: Pose, follower: PathFollower) -> Literal["", "somebody", "something"]:
-        """Who is on the next metre of the way or right ahead, or may be, or what is that the map may not know."""
-        p, radius = self.parameters, self.parameters.planner.radius
-        stop = LEAST + REACTION * self._speed + self._speed**2 / (2 * BRAKING)
-        way = follower.next(map_from_base.translation[:2], max(p.yield_distance, stop))
-        before_stop = way[: 1 + ceil(stop / STEP)]
-        if (
-            (_apart(way, self._people) < self._clear).any()
-            or nears(map_from_base, self._people, stop, self._clear)
-            or (_apart(before_stop, self._unmapped) < radius + APART).any()
-            or in_the_way(map_from_base, self._unmapped, radius + AHEAD, radius + APART)
-        ):
-            return "somebody"
-        return "something" if in_the_way(map_from_base, self._obstacles, radius + FEELER, radius + TOUCH) else ""
-
     def _yield(self, now: float, wanted: Velocity, blocked: str) -> Velocity:
         """Stand, turning to where the way leads; after a while look for another way."""
         if self._state != "yielding":
@@ -356,7 +296,7 @@ class Explorer:
     def _gives_way(self, now: float, xy: Float) -> bool:
         """Whether the robot steps aside for somebody, until they have passed, or begins to: who wants to come the way
         that it wants to go waits for it, as it does for them."""
-        gap = np.linalg.norm(self._come - xy, axis=1)
+        gap = np.linalg.norm(self._around.come - xy, axis=1)
         if now < self._aside_until:
             if gap.min(initial=np.inf) > PASSED:
                 self._aside_until = self._waiting_since = now
@@ -364,8 +304,8 @@ class Explorer:
         waits = self._state == "yielding" and now - self._waiting_since > ASIDE_AFTER
         if not waits or now - self._aside_until < ASIDE_AGAIN or gap.min(initial=np.inf) > ASIDE_NEAR:
             return False
-        p = self.parameters
-        way = self._planner.aside(xy, self._come[gap.argmin()], self._things, self._people, p.person_radius)
+        around, kept = self._around, self.parameters.person_radius
+        way = self._planner.aside(xy, around.come[gap.argmin()], around.things, around.people, kept)
         self._aside_until = now if way is None else now + ASIDE_FOR
         self._aside = PathFollower() if way is None else PathFollower(way)
         return way is not None
@@ -375,9 +315,11 @@ class Explorer:
         xy, yaw = map_from_base.translation[:2], map_from_base.yaw
         wanted = self._steered(self._aside, xy, yaw)
         if self._aside.finished:
-            nearest = self._come[np.linalg.norm(self._come - xy, axis=1).argmin()]
+            come = self._around.come
+            nearest = come[np.linalg.norm(come - xy, axis=1).argmin()]
             return self._turned(angle_between(float(np.arctan2(*(nearest - xy)[::-1])), yaw))
-        return Velocity(0.0, wanted.angular) if self._blocked_by(map_from_base, self._aside) else wanted
+        blocked = self._around.blocked_by(map_from_base, self._aside, self._speed, self.parameters.yield_distance)
+        return Velocity(0.0, wanted.angular) if blocked else wanted
 
     def _recover(self, now: float, xy: Float, yaw: float) -> Velocity:
         """Give the goal up and back off a little, over floor that was driven on."""
@@ -390,13 +332,6 @@ class Explorer:
     def _back_off(self, xy: Float, yaw: float) -> Velocity:
         behind = xy - 0.3 * np.array([np.cos(yaw), np.sin(yaw)])
         known = min(float(np.linalg.norm(np.array(place) - behind)) for place in self._trail) < 0.15
-        near = np.concatenate([self._people, self._obstacles])
-        distance = np.linalg.norm(near - behind, axis=1).min(initial=np.inf)
-        if known and distance > self.parameters.planner.radius + FEELER:
+        if known and self._around.is_open(behind):
             return Velocity(-0.2, 0.0)
         return Velocity(0.0, self.parameters.look_turn)
-
-
-def _apart(way: Float, points: Float) -> Float:
-    """(P,) how near points (P, 2) are to the nearest of way (K, 2), metres."""
-    return np.asarray(np.linalg.norm(way[:, None] - points, axis=-1).min(axis=0))
