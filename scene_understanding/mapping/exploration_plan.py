@@ -37,6 +37,8 @@ AROUND = 1.5
 """Metres of unknown around the map in which places may be looked at."""
 FRESH = 0.7
 """Share of its worth that a cell keeps when it was looked at and is still unknown, or still unsure."""
+DRIVEN = 0.2
+"""Metres between the places where the robot has been that are kept."""
 LOOK_MOVE, LOOK_TURN = 0.25, 0.25
 """Metres or radians after which the robot sees from another place."""
 SEEN_WELL = 1.5
@@ -119,6 +121,8 @@ class Planner:
         self._known: KnownGrid | None = None
         self._looks, self._seen = np.zeros((0, 0), np.float32), np.zeros((0, 0), bool)
         self._looked_from: tuple[Float, float] | None = None
+        self._driven: list[Float] = []
+        """Where the robot has been, every `DRIVEN` metres."""
         self._given_up: list[tuple[float, Float, bool]] = []
 
     @property
@@ -157,6 +161,8 @@ class Planner:
             if np.linalg.norm(xy - place) < LOOK_MOVE and abs(angle_between(yaw, heading)) < LOOK_TURN:
                 return
         self._looked_from = xy, yaw
+        if not self._driven or np.linalg.norm(xy - self._driven[-1]) > DRIVEN:
+            self._driven.append(xy)
         sight = self.parameters.sight
         well = replace(sight, farthest=min(sight.farthest, sight.nearest + SEEN_WELL))
         self._seen |= visible_cells(self._map.obstacles, xy, yaw, well)
@@ -228,10 +234,13 @@ class Planner:
         return paths.to(known.obstacles.centers(cells[beside][nearest]))
 
     def is_shut(self, now: float, xy: Float, yaw: float) -> bool:
-        """Whether there would be a goal if nobody, and nothing but what the map has a class for, were in the way."""
-        grid = self._map.obstacles
-        classed = replace(grid, occupied=grid.occupied & self._map.classed)
-        paths = self._paths(self._ground(xy, classed), xy, LEAST_MARGIN)
+        """Whether there would be a goal if nobody, nothing that the map has no class for, and nothing that has come to
+        where the robot drove, were in the way."""
+        grid, driven = self._map.obstacles, np.zeros(self._map.occupancy.shape, np.uint8)
+        for row, column in self._map.obstacles.cells(np.array(self._driven)).tolist():
+            cv2.circle(driven, (column, row), round(1.5 * self.parameters.radius / grid.resolution), 1, -1)
+        stays = replace(grid, occupied=grid.occupied & self._map.classed & (driven == 0))
+        paths = self._paths(self._ground(xy, stays), xy, LEAST_MARGIN)
         return self._best(now, paths, xy, yaw, None) is not None
 
     def _paths(self, ground: OccupancyGrid, xy: Float, margin: float) -> ShortestPaths:

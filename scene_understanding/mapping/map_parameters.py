@@ -35,7 +35,8 @@ class MapParameters:
         kept_out: names of classes whose points do not enter.
         max_evidence: log odds at which the evidence of a class stops to grow.
         unsaid: confidence of clouds that say none.
-        carved_blocks: so many blocks a cloud, at most, are asked whether they were seen through; they take turns.
+        carved_blocks: so many blocks a cloud, at most, and those near the sensor, are asked whether they were seen
+            through; they take turns.
         margin, slope: what lies less than `margin` metres, and `slope` metres a metre of distance, in front of what was
             measured was not seen through.
     """

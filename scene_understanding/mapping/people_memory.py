@@ -44,7 +44,7 @@ JUMP = 1.0
 @dataclass(frozen=True, eq=False)
 class _Seen:
     """Somebody: where they were first; where, how fast and when they were last measured; since when they are known; for
-    how long they have stood; when something of them was last seen."""
+    how long they have stood; when something of them was last seen, and when the LiDAR last placed them."""
 
     start: Float
     xy: Float
@@ -53,6 +53,7 @@ class _Seen:
     since: float
     stood: float
     there: float
+    followed: float = -np.inf
 
     @classmethod
     def new(cls, xy: Float, time: float) -> _Seen:
@@ -65,6 +66,10 @@ class _Seen:
     @property
     def is_slow(self) -> bool:
         return bool(np.linalg.norm(self.velocity) < STANDING)
+
+    def is_lost(self, time: float) -> bool:
+        """Whether they may be anywhere by now."""
+        return time - self.time > SURE and not self.stands
 
     @property
     def has_moved(self) -> bool:
@@ -100,6 +105,7 @@ class PeopleMemory:
         Args:
             centred: (P,) which positions are of the middles of bodies, all if not given. An arm that reaches into the
                 picture says that somebody is there still, and not where: the others place only who is not known yet.
+                So do all of who is near and followed by `look`.
         """
         self._seen = {i: s for i, s in self._seen.items() if i > 0 and self._is_kept(s, time)}
         placed = np.flatnonzero(np.isfinite(positions).all(axis=1)).tolist()
@@ -110,10 +116,10 @@ class PeopleMemory:
                 before = self._lost(xy, time, {int(ids[j]) for j in placed})
             if before is None:
                 seen = _Seen.new(xy, time)
-            elif centred is None or centred[k] or time - before.time > SURE and not before.stands:
-                seen = _tracked(before, xy, time)
-            else:
+            elif time - before.followed < SURE or not (centred is None or centred[k] or before.is_lost(time)):
                 seen = before.still_there(time)
+            else:
+                seen = _tracked(before, xy, time)
             self._seen[i if i > 0 else -1 - k] = seen
         self._drop_doubles(time)
 
@@ -159,7 +165,7 @@ class PeopleMemory:
             (far,), (towards,) = _polar(place[None] - xy)
             there = _within(BODY, unmapped, place).any()
             if len(body) >= ENOUGH:
-                self._seen[i] = _tracked(seen, _middle(body, xy), time)
+                self._seen[i] = replace(_tracked(seen, _middle(body, xy), time), followed=time)
             elif there and seen.stands and seen.stood > SETTLED:
                 self._seen[i] = seen.still_there(time)
             elif not there and time - seen.there > SURE and BODY < far < reach - BODY:

@@ -17,6 +17,9 @@ LEVELS = 6
 NEAREST = 0.05
 """Metres in front of the sensor where nothing is said of what it sees through."""
 
+CLOSE = np.float32(1.4)
+"""Metres within which nothing as large as a voxel hides between two rings of a LiDAR, two degrees apart."""
+
 
 class RangeImage(ABC):
     """How far a sensor saw, in every direction.
@@ -30,8 +33,11 @@ class RangeImage(ABC):
         pixels_per_radian: how large things are in the image; where it differs, the most.
     """
 
-    def __init__(self, measured: Float, pixels_per_radian: float) -> None:
-        """`measured`: (H, W) float32, metres; inf or NaN where nothing is known."""
+    def __init__(self, measured: Float, pixels_per_radian: float, between: NDArray[np.bool_] | None = None) -> None:
+        """Args:
+        measured: (H, W) float32, metres; inf or NaN where nothing is known.
+        between: (H, W) where what is known beside holds as well, up to `CLOSE`.
+        """
         known = np.isfinite(measured)
         least = np.where(known, measured, np.float32(np.inf))
         self.pixels_per_radian = pixels_per_radian
@@ -40,6 +46,8 @@ class RangeImage(ABC):
             reach = max(2 ** (k - 1), 1)  # of erosions one after the other, reaches add up
             least = cv2.erode(least, np.ones((2 * reach + 1,) * 2, np.uint8))
             np.copyto(image, least, where=known)
+            if between is not None:
+                np.copyto(image, np.minimum(least, CLOSE), where=between)
 
     @abstractmethod
     def pixels(self, x: Float, y: Float, z: Float) -> tuple[NDArray[np.int32], Float]:
@@ -82,7 +90,10 @@ class Panorama(RangeImage):
     """
 
     def __init__(self, distance: Float) -> None:
-        super().__init__(distance, distance.shape[1] / (2 * np.pi))
+        known = np.isfinite(distance)
+        between = np.zeros(known.shape, bool)
+        between[1:-1] = known[:-2] & ~known[1:-1] & known[2:]
+        super().__init__(distance, distance.shape[1] / (2 * np.pi), between)
 
     def pixels(self, x: Float, y: Float, z: Float) -> tuple[NDArray[np.int32], Float]:
         return _cells(x, y, z, self.levels.shape[1:]), np.sqrt(x * x + y * y + z * z)

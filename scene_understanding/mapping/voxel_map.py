@@ -31,6 +31,8 @@ from scene_understanding.mapping.window import Window
 
 Float = NDArray[np.float32]
 HALF_DIAGONAL = 0.75**0.5
+NEAR = 1.2
+"""Metres around the sensor within which all that it saw through is cleared at once: the robot wants to go there."""
 RAYS = 2000
 """Of a cloud, along which blocks are looked for that the sensor saw through."""
 
@@ -127,7 +129,7 @@ class SemanticMap:
             nobody = ~people.contains(window.to_map(inside, p.voxel))
             near, inside = near[nobody], inside[:, nobody]
         hits = self._gathered(sight, near, inside, window)
-        through = self._seen_through(sight, place, window, reach)
+        through = self._seen_through(sight, place, window, reach, map_from_cloud.translation)
         self._make_room(np.concatenate([hits.blocks, through]), map_from_cloud)
         slots = self.blocks.claim(hits.blocks)
         voxels = slots[hits.block] * VOXELS + hits.inner
@@ -179,9 +181,10 @@ class SemanticMap:
         return np.where(weight > 0, said, 0).astype(np.uint8), weight.astype(np.float32)
 
     def _seen_through(
-        self, sight: Sight, place: Callable[[Float], Float], window: Window, reach: float
+        self, sight: Sight, place: Callable[[Float], Float], window: Window, reach: float, at: NDArray[np.float64]
     ) -> NDArray[np.int32]:
-        """(M, 3) some of the blocks that rays crossed and that may still hold something; others each time."""
+        """(M, 3) of the blocks that rays from the sensor `at` (3,) crossed and that may still hold something those near
+        it, and others each time."""
         p = self.parameters
         step = max(len(sight.xyz) // RAYS, 1)
         chosen = slice(self._turn % step, None, step)
@@ -194,7 +197,9 @@ class SemanticMap:
         slots = self.blocks.find(blocks)
         blocks = blocks[(slots < 0) | ~self.blocks.settled[slots]]
         turns = max(ceil(len(blocks) / p.carved_blocks), 1)
-        return blocks[self._turn % turns :: turns]
+        their_turn = np.arange(len(blocks)) % turns == self._turn % turns
+        near = np.linalg.norm((blocks + 0.5) * (p.voxel * SIDE) - at, axis=1) < NEAR
+        return blocks[their_turn | near]
 
     def _make_room(self, blocks: NDArray[np.int32], map_from_cloud: Pose) -> None:
         lacking = self.blocks.missing(blocks) - self.blocks.free

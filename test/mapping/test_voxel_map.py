@@ -45,6 +45,19 @@ def test_what_moved_away_fades_and_the_rest_stays(scene) -> None:
     assert len(of(after, WALL)) >= len(of(before, WALL)) and len(of(after, FLOOR)) > len(of(before, FLOOR))
 
 
+def test_near_a_lidar_what_has_gone_fades_between_its_rings_too() -> None:
+    azimuth, rings = np.meshgrid(np.deg2rad(np.arange(0.0, 360.0, 0.5)), np.deg2rad(np.arange(-15.0, 16.0, 2.0)))
+    wall = 3.0 * np.stack([np.cos(azimuth) * np.cos(rings), np.sin(azimuth) * np.cos(rings), np.sin(rings)], -1)
+    y, z = np.meshgrid(np.arange(-0.2, 0.2, 0.02), np.arange(-0.2, 0.2, 0.02))
+    for distance, gone in ((0.9, True), (2.0, False)):
+        semantic_map, lidar = SemanticMap(LABELS), Pose.from_rotation_translation(np.eye(3), (0, 0, 0.45))
+        thing = np.stack([np.full_like(y, distance + 0.025), y, z], -1).reshape(-1, 3).astype(np.float32)
+        cloud = PointCloud(thing, label=np.full(len(thing), CHAIR, np.uint16))
+        before = len(of(looked(semantic_map, cloud, 10, lidar), CHAIR))
+        after = len(of(looked(semantic_map, PointCloud(wall.reshape(-1, 3).astype(np.float32)), 60, lidar), CHAIR))
+        assert before > 50 and (after == 0 if gone else 0.2 * before < after < 0.8 * before)
+
+
 @pytest.mark.parametrize(("share", "shows"), [(1.0, True), (0.34, False)])
 def test_what_appears_where_it_was_free_must_stay_to_enter(scene, share: float, shows: bool) -> None:
     semantic_map = SemanticMap(LABELS, MapParameters(hit_in_free=share))
