@@ -27,6 +27,8 @@ HIDDEN = 0.15
 """Radians beside the way to them at which something nearer may hide them."""
 ENOUGH, GROUP, DEPTH = 4, 0.35, 0.1
 """Such points that place somebody; metres between those of one body, and from what is seen of it to its middle."""
+TRUSTED = 8.0
+"""Seconds for which what does not move is followed without a skeleton: it may be a thing that stood beside somebody."""
 SETTLED = 5.0
 """Seconds after which who stands is known to stay while anything is there: others may have left a door's frame."""
 NO_SKELETON = 1 << 32
@@ -44,7 +46,8 @@ JUMP = 1.0
 @dataclass(frozen=True, eq=False)
 class _Seen:
     """Somebody: where they were first; where, how fast and when they were last measured; since when they are known; for
-    how long they have stood; when something of them was last seen, and when the LiDAR last placed them."""
+    how long they have stood; when something of them was last seen, when the LiDAR last placed them, and when they were
+    last known to be somebody, by a skeleton or since they walked."""
 
     start: Float
     xy: Float
@@ -53,11 +56,12 @@ class _Seen:
     since: float
     stood: float
     there: float
-    followed: float = -np.inf
+    followed: float
+    somebody: float
 
     @classmethod
     def new(cls, xy: Float, time: float) -> _Seen:
-        return cls(xy, xy, np.zeros(2), time, time, 0.0, time)
+        return cls(xy, xy, np.zeros(2), time, time, 0.0, time, -np.inf, time)
 
     @property
     def stands(self) -> bool:
@@ -120,7 +124,7 @@ class PeopleMemory:
                 seen = before.still_there(time)
             else:
                 seen = _tracked(before, xy, time)
-            self._seen[i if i > 0 else -1 - k] = seen
+            self._seen[i if i > 0 else -1 - k] = replace(seen, somebody=time)
         self._drop_doubles(time)
 
     def _drop_doubles(self, time: float) -> None:
@@ -164,7 +168,9 @@ class PeopleMemory:
             seen, body = self._seen[i], moving[whose == k]
             (far,), (towards,) = _polar(place[None] - xy)
             there = _within(BODY, unmapped, place).any()
-            if len(body) >= ENOUGH:
+            if there and seen.is_slow and time - seen.somebody > TRUSTED:
+                del self._seen[i]
+            elif len(body) >= ENOUGH:
                 self._seen[i] = replace(_tracked(seen, _middle(body, xy), time), followed=time)
             elif there and seen.stands and seen.stood > SETTLED:
                 self._seen[i] = seen.still_there(time)
@@ -237,6 +243,8 @@ def _tracked(before: _Seen, xy: Float, time: float) -> _Seen:
         return _Seen.new(xy, time)
     velocity = before.velocity + SPEED_GAIN / dt * error
     velocity *= min(1.0, FASTEST / max(float(np.linalg.norm(velocity)), 1e-9))
-    seen = _Seen(before.start, expected + GAIN * error, velocity, time, before.since, 0.0, time)
+    seen = replace(before, xy=expected + GAIN * error, velocity=velocity, time=time, there=time)
     since = time - before.there
-    return replace(seen, stood=max(before.stood + (since if seen.is_slow else -since), 0.0))
+    if seen.is_slow:
+        return replace(seen, stood=before.stood + since)
+    return replace(seen, stood=max(before.stood - since, 0.0), somebody=time)
