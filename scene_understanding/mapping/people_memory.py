@@ -34,7 +34,7 @@ SETTLED = 5.0
 NO_SKELETON = 1 << 32
 """Where the ids of people begin whom no skeleton has shown; those of skeletons are below."""
 MOVED = 1.0
-"""Metres that such a one must have moved, or else it may be a chair, of which a robot that drives by sees other legs."""
+"""Metres that such a one must have moved, else it may be a chair, of which a robot that drives by sees other legs."""
 DOUBLE = 0.25
 """Metres between two people within which they are one."""
 LONGER = 4.0
