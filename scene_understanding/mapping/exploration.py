@@ -62,6 +62,7 @@ class ExplorerParameters:
         stuck: seconds without getting anywhere after which the robot backs off and gives the goal up.
         look_around: whether the robot turns once around at first, and before it says that it is done; without, whoever
             drives to the goals turns it only to their headings.
+        step_aside: whether it makes way for people; not where somebody else drives to the goals.
     """
 
     planner: PlannerParameters = field(default_factory=PlannerParameters)
@@ -74,6 +75,7 @@ class ExplorerParameters:
     patience: float = 3.0
     stuck: float = 5.0
     look_around: bool = True
+    step_aside: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,9 @@ class Explorer:
         self._around = Surroundings(self.parameters.planner.radius, self.parameters.person_radius)
         self._to_turn, self._yaw = self._once_around, 0.0
         self._planned_at = self._waiting_since = self._back_until = self._aside_until = -np.inf
-        self._aside = PathFollower()
+        self._for_somebody = False
+        """Whether it waits for somebody, who may want to come by."""
+        self._aside, self._stepped_aside = PathFollower(), False
         self._progress: tuple[float, Float, float] | None = None
         self._trail: deque[Float] = deque(maxlen=30)
         self._before: tuple[float, Float] | None = None
@@ -238,6 +242,7 @@ class Explorer:
         assert self._goal is not None
         if self._state != "yielding":
             self._state, self._waiting_since = "yielding", now
+        self._for_somebody = True
         if now - self._waiting_since < self.parameters.patience:
             return True
         if not has_another:
@@ -287,28 +292,32 @@ class Explorer:
         """Stand, turning to where the way leads; after a while look for another way."""
         if self._state != "yielding":
             self._state, self._waiting_since = "yielding", now
-        elif now - self._waiting_since > self.parameters.patience:
+        self._for_somebody = blocked == "somebody"
+        if now - self._waiting_since > self.parameters.patience:
             assert self._goal is not None
-            self._planner.give_up(self._goal, now, shut=blocked == "somebody")
+            self._planner.give_up(self._goal, now, shut=self._for_somebody)
             self._goal, self._waiting_since = None, now
         return Velocity(0.0, wanted.angular if self._speed < STANDING else 0.0)
 
     def _gives_way(self, now: float, xy: Float) -> bool:
         """Whether the robot steps aside for somebody, until they have passed, or begins to: who wants to come the way
         that it wants to go waits for it, as it does for them."""
+        if not self.parameters.step_aside:
+            return False
         gap = np.linalg.norm(self._around.come - xy, axis=1)
-        if now < self._aside_until:
-            if gap.min(initial=np.inf) > PASSED:
-                self._aside_until = self._waiting_since = now
-            return now < self._aside_until
-        waits = self._state == "yielding" and now - self._waiting_since > ASIDE_AFTER
+        if self._stepped_aside:
+            if gap.min(initial=np.inf) > PASSED or now >= self._aside_until:
+                self._stepped_aside, self._aside_until, self._waiting_since = False, now, now
+            return self._stepped_aside
+        waits = self._state == "yielding" and self._for_somebody and now - self._waiting_since > ASIDE_AFTER
         if not waits or now - self._aside_until < ASIDE_AGAIN or gap.min(initial=np.inf) > ASIDE_NEAR:
             return False
         around, kept = self._around, self.parameters.person_radius
         way = self._planner.aside(xy, around.come[gap.argmin()], around.things, around.people, kept)
+        self._stepped_aside = way is not None
         self._aside_until = now if way is None else now + ASIDE_FOR
         self._aside = PathFollower() if way is None else PathFollower(way)
-        return way is not None
+        return self._stepped_aside
 
     def _step_aside(self, map_from_base: Pose) -> Velocity:
         """To the place aside, and there look at who comes."""

@@ -37,7 +37,7 @@ AROUND = 1.5
 """Metres of unknown around the map in which places may be looked at."""
 FRESH = 0.7
 """Share of its worth that a cell keeps when it was looked at and is still unknown, or still unsure."""
-DRIVEN = 0.2
+DRIVEN = 0.1
 """Metres between the places where the robot has been that are kept."""
 LOOK_MOVE, LOOK_TURN = 0.25, 0.25
 """Metres or radians after which the robot sees from another place."""
@@ -122,7 +122,7 @@ class Planner:
         self._looks, self._seen = np.zeros((0, 0), np.float32), np.zeros((0, 0), bool)
         self._looked_from: tuple[Float, float] | None = None
         self._driven: list[Float] = []
-        """Where the robot has been, every `DRIVEN` metres."""
+        """Where the robot has been, places `DRIVEN` metres apart."""
         self._given_up: list[tuple[float, Float, bool]] = []
 
     @property
@@ -156,13 +156,13 @@ class Planner:
 
     def look(self, xy: Float, yaw: float) -> None:
         """The robot sees from xy (2,) along yaw; counts once a place and heading, and once between two maps."""
+        if np.linalg.norm(np.reshape(self._driven, (-1, 2)) - xy, axis=1).min(initial=np.inf) > DRIVEN:
+            self._driven.append(xy)
         if self._looked_from is not None:
             place, heading = self._looked_from
             if np.linalg.norm(xy - place) < LOOK_MOVE and abs(angle_between(yaw, heading)) < LOOK_TURN:
                 return
         self._looked_from = xy, yaw
-        if not self._driven or np.linalg.norm(xy - self._driven[-1]) > DRIVEN:
-            self._driven.append(xy)
         sight = self.parameters.sight
         well = replace(sight, farthest=min(sight.farthest, sight.nearest + SEEN_WELL))
         self._seen |= visible_cells(self._map.obstacles, xy, yaw, well)
@@ -170,10 +170,6 @@ class Planner:
     def look_from_goal(self, xy: Float, yaw: float) -> None:
         """The robot has looked from its goal at xy (2,), along yaw; what is unknown still will hardly be seen there."""
         self._looks += SEEN_FROM_GOAL * visible_cells(self._map.obstacles, xy, yaw, self.parameters.sight)
-
-    def is_unmapped(self, points: Float) -> NDArray[np.bool_]:
-        """(M,) at which of points (M, 2), where a sensor sees something, the map has nothing of any class."""
-        return self._map.is_unmapped(points)
 
     def way_is_clear(self, way: Float, obstacles: Float | None) -> bool:
         """Whether the robot still fits through along way (K, 2) from where it is, with obstacles as of `plan`."""

@@ -224,7 +224,7 @@ class Columns:
         in_the_way = seen & (band | flat)
         top = _highest(in_the_way)
         self.top[tiles] = np.where(top >= 0, height[top], np.nan)
-        self.bulk[tiles] = in_the_way.sum(-1)
+        self.bulk[tiles] = np.minimum(in_the_way.sum(-1), 254)
         self.unseen[tiles] = np.minimum((band & (occupancy == 0)).sum(-1), 255)
         shown = np.where(top >= 0, top, floor)
         at = np.take_along_axis(number, np.maximum(shown, 0)[..., None], -1)[..., 0]
@@ -294,7 +294,7 @@ class Columns:
     def _stands_out(self, base: Float) -> NDArray[np.bool_]:
         """(R, C) where floor at `base` (R, C), NaN unknown, stands out of that around it."""
         known = np.isfinite(base)
-        size = (round(BUMP / self._voxel),) * 2
+        size = (round(BUMP / self._voxel) | 1,) * 2
         total, count = (cv2.boxFilter(v.astype(np.float32), -1, size) for v in (np.where(known, base, 0), known))
         return base - total / np.maximum(count, np.float32(1e-6)) > FLAT
 

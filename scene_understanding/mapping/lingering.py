@@ -13,7 +13,7 @@ CELL = 0.1
 LINGER = 1.5
 """Seconds after which it stays."""
 GAP = 0.5
-"""Seconds for which it need not be seen meanwhile."""
+"""Seconds for which it need not be seen meanwhile; the time between two looks if that is longer."""
 
 
 class Lingering:
@@ -22,15 +22,16 @@ class Lingering:
     def __init__(self) -> None:
         self._keys = np.zeros(0, np.int64)
         self._since = self._last = np.zeros(0)
+        self._looked = -np.inf
 
     def update(self, points: Float, now: float) -> NDArray[np.bool_]:
         """(M,) which of points (M, 2), metres, seen at `now`, seconds, are where something has been for a while."""
         seen = cell_keys(np.pad(np.floor(points / CELL).astype(np.int64), ((0, 0), (0, 1))))
-        kept = now - self._last < GAP
+        kept = self._last >= min(now - GAP, self._looked)
         before, times = int(kept.sum()), np.full(len(seen), now)
         keys, cell = np.unique(np.concatenate([self._keys[kept], seen]), return_inverse=True)
         since, last = np.full(len(keys), now), np.full(len(keys), -np.inf)
         np.minimum.at(since, cell, np.concatenate([self._since[kept], times]))
         np.maximum.at(last, cell, np.concatenate([self._last[kept], times]))
-        self._keys, self._since, self._last = keys, since, last
+        self._keys, self._since, self._last, self._looked = keys, since, last, now
         return np.asarray(now - since[cell[before:]] >= LINGER)

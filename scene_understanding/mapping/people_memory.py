@@ -58,10 +58,11 @@ class _Seen:
     there: float
     followed: float
     somebody: float
+    has_moved: bool
 
     @classmethod
     def new(cls, xy: Float, time: float) -> _Seen:
-        return cls(xy, xy, np.zeros(2), time, time, 0.0, time, -np.inf, time)
+        return cls(xy, xy, np.zeros(2), time, time, 0.0, time, -np.inf, time, False)
 
     @property
     def stands(self) -> bool:
@@ -71,17 +72,18 @@ class _Seen:
     def is_slow(self) -> bool:
         return bool(np.linalg.norm(self.velocity) < STANDING)
 
+    def is_followed(self, xy: Float, time: float) -> bool:
+        """Whether the LiDAR places them better than a skeleton at xy (2,) does."""
+        return time - self.followed < SURE and bool(np.linalg.norm(xy - self.at(time)) < JUMP)
+
     def is_lost(self, time: float) -> bool:
         """Whether they may be anywhere by now."""
         return time - self.time > SURE and not self.stands
 
-    @property
-    def has_moved(self) -> bool:
-        return bool(np.linalg.norm(self.xy - self.start) > MOVED)
-
     def still_there(self, time: float) -> _Seen:
         """They, of whom something is seen at `time`."""
-        return replace(self, there=time, stood=self.stood + (time - self.there if self.stands else 0.0))
+        there = max(time, self.there)  # a picture may come later than a scan that was taken after it
+        return replace(self, there=there, stood=self.stood + (there - self.there if self.stands else 0.0))
 
     def at(self, time: float) -> Float:
         """(2,) where they are thought to be."""
@@ -120,11 +122,11 @@ class PeopleMemory:
                 before = self._lost(xy, time, {int(ids[j]) for j in placed})
             if before is None:
                 seen = _Seen.new(xy, time)
-            elif time - before.followed < SURE or not (centred is None or centred[k] or before.is_lost(time)):
+            elif before.is_followed(xy, time) or not (centred is None or centred[k] or before.is_lost(time)):
                 seen = before.still_there(time)
             else:
                 seen = _tracked(before, xy, time)
-            self._seen[i if i > 0 else -1 - k] = replace(seen, somebody=time)
+            self._seen[i if i > 0 else -1 - k] = replace(seen, somebody=max(time, seen.somebody))
         self._drop_doubles(time)
 
     def _drop_doubles(self, time: float) -> None:
@@ -160,6 +162,7 @@ class PeopleMemory:
             unmapped: (K, 2) those of them that are nothing that the map has.
             arrived: (K,) which of these are over free floor.
         """
+        self._seen = {i: s for i, s in self._seen.items() if self._is_kept(s, time)}
         distance, bearing = _polar(points - xy)
         moving = unmapped[arrived]
         places = {i: seen.at(time) for i, seen in self._seen.items()}
@@ -189,7 +192,7 @@ class PeopleMemory:
         return np.array([s.at(time) for s in self._kept(time)]).reshape(-1, 2)
 
     def stood(self, time: float) -> Float:
-        """(P,) seconds for which each of `places` has been seen standing; 0 for who walks."""
+        """(P,) seconds for which each of `places` is thought to have stood; 0 for who walks."""
         return np.array([s.stood if s.stands else 0.0 for s in self._kept(time)])
 
     def _kept(self, time: float) -> list[_Seen]:
@@ -243,7 +246,9 @@ def _tracked(before: _Seen, xy: Float, time: float) -> _Seen:
         return _Seen.new(xy, time)
     velocity = before.velocity + SPEED_GAIN / dt * error
     velocity *= min(1.0, FASTEST / max(float(np.linalg.norm(velocity)), 1e-9))
-    seen = replace(before, xy=expected + GAIN * error, velocity=velocity, time=time, there=time)
+    xy = expected + GAIN * error
+    moved = before.has_moved or bool(np.linalg.norm(xy - before.start) > MOVED)
+    seen = replace(before, xy=xy, velocity=velocity, time=time, there=time, has_moved=moved)
     since = time - before.there
     if seen.is_slow:
         return replace(seen, stood=before.stood + since)

@@ -18,7 +18,7 @@ NEAREST = 0.05
 """Metres in front of the sensor where nothing is said of what it sees through."""
 
 CLOSE = np.float32(1.4)
-"""Metres within which nothing as large as a voxel hides between two rings of a LiDAR, two degrees apart."""
+"""Metres within which nothing larger than 5 cm hides between two rings of a LiDAR, two degrees apart."""
 
 
 class RangeImage(ABC):
@@ -29,7 +29,8 @@ class RangeImage(ABC):
     least of those around it, up to 2^k pixels away.
 
     Attributes:
-        levels: (LEVELS, H, W) float32, metres; 0 where nothing is known of the pixel itself.
+        levels: (LEVELS, H, W) float32, metres; 0 where nothing is known of the pixel itself; where there is something
+            above and below, as between two rings of a LiDAR, at most `CLOSE`.
         pixels_per_radian: how large things are in the image; where it differs, the most.
     """
 

@@ -32,7 +32,8 @@ from scene_understanding.mapping.window import Window
 Float = NDArray[np.float32]
 HALF_DIAGONAL = 0.75**0.5
 NEAR = 1.2
-"""Metres around the sensor within which all that it saw through is cleared at once: the robot wants to go there."""
+"""Metres around the sensor within which all that it saw through is cleared at once, if that is not more than one turn:
+the robot wants to go there."""
 RAYS = 2000
 """Of a cloud, along which blocks are looked for that the sensor saw through."""
 
@@ -199,7 +200,7 @@ class SemanticMap:
         turns = max(ceil(len(blocks) / p.carved_blocks), 1)
         their_turn = np.arange(len(blocks)) % turns == self._turn % turns
         near = np.linalg.norm((blocks + 0.5) * (p.voxel * SIDE) - at, axis=1) < NEAR
-        return blocks[their_turn | near]
+        return blocks[their_turn | (near if near.sum() <= p.carved_blocks else False)]
 
     def _make_room(self, blocks: NDArray[np.int32], map_from_cloud: Pose) -> None:
         lacking = self.blocks.missing(blocks) - self.blocks.free

@@ -106,7 +106,7 @@ class Parameters:
         )  # fmt: skip
         return ExplorerParameters(
             planner, speed=self.speed, turn=self.turn, person_radius=self.person_radius,
-            yield_distance=self.yield_distance, look_around=self.drive == "cmd_vel",
+            yield_distance=self.yield_distance, look_around=self.drive == "cmd_vel", step_aside=self.drive == "cmd_vel",
         )  # fmt: skip
 
 
@@ -200,10 +200,10 @@ class ExplorationNode(Node):
         chosen = (height > p.low) & (height < p.high) & (distance < NEAR) & (distance > p.robot_radius)
         obstacles = points[chosen, :2].astype(np.float64)
         self._explorer.update_obstacles(obstacles)
+        self._scan_ns = stamp_ns
         if (known := self._explorer.known) is not None:
             unmapped = obstacles[known.is_unmapped(obstacles)]
             self._people.look(obstacles, unmapped, known.is_free(unmapped), robot[:2], NEAR, stamp_ns * 1e-9)
-        self._scan_ns = stamp_ns
 
     def tick(self, context: Context) -> Mapping[str, Any]:
         if self.done:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scene_understanding.geometry.point_cloud import PointCloud
 from scene_understanding.geometry.pose import Pose
 from scene_understanding.labels import UNLABELLED, LabelSet
+from scene_understanding.mapping.blocks import SIDE
 from scene_understanding.mapping.frontiers import KnownGrid
 from scene_understanding.mapping.layers import GridLayers, GridParameters
 from scene_understanding.mapping.map_file import load_map, save_map
@@ -23,7 +24,7 @@ from scene_understanding.messages.header import make_header, stamp_to_ns
 from scene_understanding.messages.label_info import label_set_to_label_info
 from scene_understanding.messages.occupancy_grid import array_to_occupancy_grid
 from scene_understanding.messages.people import people_to_arrays
-from scene_understanding.messages.point_cloud import cloud_to_point_cloud2, point_cloud2_to_cloud
+from scene_understanding.messages.point_cloud import cloud_to_point_cloud2, measured, point_cloud2_to_cloud
 from scene_understanding.messages.types import message_type
 from scene_understanding.nodes.label_source import LabelSource, with_classes
 from scene_understanding.nodes.node import (
@@ -49,8 +50,9 @@ FLOOR_CONFIDENCE = 0.6
 """Of the class of what is floor by its height alone."""
 SKIN = 0.05
 """Metres around people within which what is in the map already is taken out of it."""
-FOLLOWED, BODY_LOW = 3.0, 0.1
-"""Metres from the robot within which the LiDAR follows people, and height over the floor from which on it sees them."""
+FOLLOWED, OWN, BODY_LOW = 3.0, 0.2, 0.1
+"""Metres from the robot up to which the LiDAR follows people, and from which on at least, since it may see the robot
+itself; and height over the floor from which on."""
 PILLAR = 0.25
 """Metres around where somebody stands that people take up, whatever their joints say."""
 _M, _G = MapParameters(), GridParameters()
@@ -284,7 +286,7 @@ class SemanticMapNode(Node):
             height = map_from_cloud.apply(cloud.xyz)[..., 2] - ground
             driven_on = (*p.traversable, *p.rough)
             cloud = with_floor(cloud, height, p.lidar_floor, p.step, built.labels, driven_on)
-            self._follow_people(built, map_from_cloud.apply(cloud.xyz), map_from_base, stamp_ns)
+            self._follow_people(built, map_from_cloud.apply(cloud.xyz[measured(cloud.xyz)]), map_from_base, stamp_ns)
         built.integrate(cloud, map_from_cloud, ground, self._people_near(stamp_ns, ground, p.people_margin), reach)
         built.clear_inside(self._people_near(stamp_ns, ground, min(p.people_margin, SKIN)))
         if p.robot_radius > 0:
@@ -296,8 +298,8 @@ class SemanticMapNode(Node):
         x, y, height = (xyz - robot).T
         distance = np.hypot(x, y)
         beside = (height > BODY_LOW) & (height < self.parameters.robot_high) & (distance < FOLLOWED)
-        points = xyz[beside & (distance > self.parameters.robot_radius), :2].astype(np.float64)
-        layers = built.layers(robot[:2], 2 * FOLLOWED)
+        points = xyz[beside & (distance > max(self.parameters.robot_radius, OWN)), :2].astype(np.float64)
+        layers = built.layers(robot[:2], 2 * FOLLOWED + 4 * SIDE * built.parameters.voxel)
         known = KnownGrid(layers.origin, layers.resolution, layers.occupancy, layers.uncertainty)
         unmapped = points[known.is_unmapped(points)]
         self._memory.look(points, unmapped, known.is_free(unmapped), robot[:2], FOLLOWED, stamp_ns * 1e-9)

@@ -160,7 +160,7 @@ def test_who_walks_through_a_door_does_not_shut_it_and_who_stands_there_does() -
 
 def test_it_is_not_done_while_a_door_is_merely_shut() -> None:
     run = to_the_door()
-    shut = [run.step(DOOR, np.array([10.0])) for _ in range(250)]
+    shut = [run.step(DOOR, np.array([10.0])) for _ in range(550)]
     assert not any(decision.done for decision in shut)
     run.until(lambda d: d.done, 90.0)
     assert (run.occupancy[run.truth.reachable((0.8, 1.0), 0.0)] == 0).mean() > 0.97

@@ -108,11 +108,6 @@ def test_a_way_is_clear_until_something_stands_on_it() -> None:
     assert not one.way_is_clear(way, np.array([[2.05, 1.0]]))
 
 
-def test_only_what_the_map_has_not_is_unmapped() -> None:
-    points = np.array([[0.02, 1.0], [1.0, 1.0]])
-    assert planner(two_rooms(17)).is_unmapped(points).tolist() == [False, True]
-
-
 def test_near_the_robot_what_has_no_class_is_where_a_sensor_sees_it() -> None:
     known = two_rooms(17)
     known.occupancy[18:22, 26:29] = 100

@@ -31,6 +31,17 @@ def test_frontiers_are_the_free_cells_beside_the_unknown_in_clusters(half_known)
     assert abs(frontiers[1].middle[1] - (-2.0 + 0.1 * 4)) <= 0.051
 
 
+def test_unmapped_is_what_the_map_has_no_class_for_and_arrived_what_is_over_free_floor(half_known) -> None:
+    known = known_grid(half_known, (0.0, 0.0))
+    wall, beside, floor, unknown = (0.55, 0.85), (0.55, 1.05), (0.55, 1.55), (2.5, 1.55)
+    points = np.array([wall, beside, floor, unknown])
+    assert known.is_unmapped(points).tolist() == [False, False, True, True]
+    assert known.is_free(points).tolist() == [False, True, True, False]
+    no_class = KnownGrid(known.origin, 0.1, known.occupancy, np.where(known.occupancy > 50, 100, 0).astype(np.int8))
+    assert no_class.is_unmapped(points).all()
+    assert known.is_unmapped(points[:0]).shape == known.is_free(points[:0]).shape == (0,)
+
+
 def test_small_and_unreachable_ones_are_left_out(half_known) -> None:
     known = known_grid(half_known)
     assert len(find_frontiers(known, EVERYWHERE, min_cells=9)) == 1

@@ -141,8 +141,23 @@ def test_who_comes_over_free_floor_needs_no_skeleton() -> None:
         for t in np.arange(0.0, 2.0, 0.1):
             look(memory, t, body((speed * t - 1.0, 1.0)), free=free)
         assert len(memory.places(2.0)) == known
-    memory.update(np.array([5]), np.array([[-1.0, 1.1]]), 2.1)
-    np.testing.assert_allclose(memory.places(2.1), [[-1.0, 1.1]], atol=0.12)
+
+
+def test_a_skeleton_takes_over_who_was_known_without() -> None:
+    memory = PeopleMemory()
+    for t in np.arange(0.0, 2.0, 0.1):
+        look(memory, t, body((0.8 * t - 1.0, 1.0)))
+    memory.update(np.array([5]), np.array([[0.92, 1.0]]), 2.0)
+    assert len(memory.places(2.0)) == 1
+
+
+def test_who_came_back_is_still_somebody_and_who_left_is_forgotten() -> None:
+    memory = PeopleMemory()
+    for t in np.arange(0.0, 4.0, 0.1):
+        look(memory, t, body((1.2 - abs(0.8 * t - 1.6), 1.0)))
+    assert len(memory.places(4.0)) == 1
+    look(memory, 10.0)
+    assert not memory._seen
 
 
 def test_who_walks_by_somebody_who_stands_does_not_take_them_along() -> None:

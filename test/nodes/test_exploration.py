@@ -214,6 +214,10 @@ def test_goals_for_others_and_where_it_is_when_it_must_stand() -> None:
     np.testing.assert_allclose(rig.heard["/goal_pose"][-1].pose.position.x, goal.pose.position.x, atol=0.6)
 
 
+def test_who_drives_to_goals_makes_way_by_itself() -> None:
+    assert Parameters().exploring.step_aside and not Parameters(drive="goal").exploring.step_aside
+
+
 def test_goals_end_where_there_is_nothing_left_to_see() -> None:
     rig = Rig(drive="goal", map_timeout=100.0)
     for _ in range(12):

@@ -254,6 +254,22 @@ def test_who_walks_by_a_lidar_leaves_nothing_in_the_way() -> None:
     assert value() == 100
 
 
+def test_a_lidar_of_rings_in_rows_is_taken_in_and_its_points_0_0_0_say_nothing() -> None:
+    rig = Rig(robot_radius=0.0)
+    rig.see(room(), times=3)
+    azimuth, rings = np.meshgrid(np.linspace(-3.0, 3.0, 90), np.deg2rad(np.arange(-15.0, 16.0, 2.0)))
+    xyz = np.stack([np.cos(azimuth) * np.cos(rings), np.sin(azimuth) * np.cos(rings), np.sin(rings)], -1)
+    cloud = PointCloud((2.5 * xyz).astype(np.float32))
+    cloud.xyz[:, 40:50] = 0.0
+    for _ in range(20):
+        rig.at(rig.clock.now_ns + STEP)
+        rig.lidar.publish(cloud_to_point_cloud2(cloud, make_header(rig.clock.now_ns, "lidar")))
+        settle([rig.runner])
+    assert rig.runner.statistics()["failed"] == 0 and not rig.refusal
+    assert len(rig.node.map.cloud(unlabelled=True).xyz) > 500
+    assert len(rig.node._memory.places(rig.clock.now_ns * 1e-9)) == 0
+
+
 def test_what_moved_away_fades() -> None:
     rig = Rig()
     rig.see(with_body(room(), somebody(2.0, 0.1)), times=5)
