@@ -27,8 +27,9 @@ HIDDEN = 0.15
 """Radians beside the way to them at which something nearer may hide them."""
 ENOUGH, GROUP, DEPTH = 4, 0.35, 0.1
 """Such points that place somebody; metres between those of one body, and from what is seen of it to its middle."""
-TRUSTED = 8.0
-"""Seconds for which what does not move is followed without a skeleton: it may be a thing that stood beside somebody."""
+TRUSTED, PROVED = 8.0, 10.0
+"""Seconds for which what does not move is followed without a skeleton, since it may be a thing beside which somebody
+stood; and how many for each second in which a skeleton stood there, if that is more."""
 SETTLED = 5.0
 """Seconds after which who stands is known to stay while anything is there: others may have left a door's frame."""
 NO_SKELETON = 1 << 32
@@ -37,8 +38,6 @@ MOVED = 1.0
 """Metres that such a one must have moved, else it may be a chair, of which a robot that drives by sees other legs."""
 DOUBLE = 0.25
 """Metres between two people within which they are one."""
-LONGER = 4.0
-"""Who stands is expected to stay for so many times as long as they have been seen standing: most who stop walk on."""
 JUMP = 1.0
 """Metres from where they are expected beyond which somebody is taken for somebody else."""
 
@@ -47,7 +46,7 @@ JUMP = 1.0
 class _Seen:
     """Somebody: where they were first; where, how fast and when they were last measured; since when they are known; for
     how long they have stood; when something of them was last seen, when the LiDAR last placed them, and when they were
-    last known to be somebody, by a skeleton or since they walked."""
+    last known to be somebody, by a skeleton or since they walked; for how long a skeleton has stood there."""
 
     start: Float
     xy: Float
@@ -58,11 +57,12 @@ class _Seen:
     there: float
     followed: float
     somebody: float
+    shown: float
     has_moved: bool
 
     @classmethod
     def new(cls, xy: Float, time: float) -> _Seen:
-        return cls(xy, xy, np.zeros(2), time, time, 0.0, time, -np.inf, time, False)
+        return cls(xy, xy, np.zeros(2), time, time, 0.0, time, -np.inf, time, 0.0, False)
 
     @property
     def stands(self) -> bool:
@@ -94,9 +94,11 @@ class PeopleMemory:
     """Keeps everybody for a while after they were last seen, with their speed; longer who stands, the longer
     they have stood."""
 
-    def __init__(self, keep: float = 2.0, keep_standing: float = 20.0) -> None:
-        """Seconds for which those who walk are kept, and those who stand at most."""
-        self._keep, self._keep_standing = keep, keep_standing
+    def __init__(self, keep: float = 2.0, keep_standing: float = 20.0, longer: float = 4.0) -> None:
+        """Seconds for which those who walk are kept, and those who stand at most: `longer` times as long as they have
+        been seen standing, since most who stop walk on.
+        """
+        self._keep, self._keep_standing, self._longer = keep, keep_standing, longer
         self._seen: dict[int, _Seen] = {}
         self._newest = NO_SKELETON
         """The last id that was given to somebody whom no skeleton has shown yet."""
@@ -126,7 +128,7 @@ class PeopleMemory:
                 seen = before.still_there(time)
             else:
                 seen = _tracked(before, xy, time)
-            self._seen[i if i > 0 else -1 - k] = replace(seen, somebody=max(time, seen.somebody))
+            self._seen[i if i > 0 else -1 - k] = _shown(seen, time)
         self._drop_doubles(time)
 
     def _drop_doubles(self, time: float) -> None:
@@ -171,7 +173,7 @@ class PeopleMemory:
             seen, body = self._seen[i], moving[whose == k]
             (far,), (towards,) = _polar(place[None] - xy)
             there = _within(BODY, unmapped, place).any()
-            if there and seen.is_slow and time - seen.somebody > TRUSTED:
+            if there and seen.is_slow and time - seen.somebody > max(TRUSTED, PROVED * seen.shown):
                 del self._seen[i]
             elif len(body) >= ENOUGH:
                 self._seen[i] = replace(_tracked(seen, _middle(body, xy), time), followed=time)
@@ -199,7 +201,7 @@ class PeopleMemory:
         return [s for i, s in self._seen.items() if (i < NO_SKELETON or s.has_moved) and self._is_kept(s, time)]
 
     def _is_kept(self, seen: _Seen, time: float) -> bool:
-        standing = min(max(LONGER * seen.stood, self._keep), self._keep_standing)
+        standing = min(max(self._longer * seen.stood, self._keep), self._keep_standing)
         return time - seen.there <= (standing if seen.stands else self._keep)
 
 
@@ -233,6 +235,13 @@ def _nearest(points: Float, places: Float) -> NDArray[np.intp]:
 def _polar(offset: Float) -> tuple[Float, Float]:
     """Lengths and directions (M,), metres and radians, of offsets (M, 2)."""
     return np.hypot(*offset.T), np.arctan2(*offset.T[::-1])
+
+
+def _shown(seen: _Seen, time: float) -> _Seen:
+    """They, of whom there is a skeleton at `time`."""
+    since = min(max(time - seen.somebody, 0.0), SURE)
+    shown = seen.shown + since if seen.stands else 0.0
+    return replace(seen, somebody=max(time, seen.somebody), shown=shown)
 
 
 def _tracked(before: _Seen, xy: Float, time: float) -> _Seen:

@@ -116,6 +116,15 @@ def test_a_sensor_that_sees_all_around_follows_who_left_the_picture() -> None:
     assert len(memory.places(40.0)) == 0, "by now it may be a chair"
 
 
+def test_who_showed_a_skeleton_for_long_is_no_chair() -> None:
+    for seconds, left in ((1.2, 0), (4.0, 1)):
+        memory = PeopleMemory(keep_standing=60.0)
+        walk(memory, 0.0, seconds)
+        for t in np.arange(seconds, seconds + 20.0, 0.2):
+            look(memory, t, body((0.0, 1.0)))
+        assert len(memory.places(seconds + 20.0)) == left
+
+
 @pytest.mark.parametrize(("seconds", "stays"), [(8.0, True), (0.8, False)])
 def test_who_has_stood_for_long_is_there_while_anything_is(seconds: float, stays: bool) -> None:
     memory = PeopleMemory(keep_standing=1.0)
