@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 
 N = TypeVar("N", bound=Node)
 
-SEED, SECONDS = 5, 180.0
+SEED, SECONDS = 1200, 180.0
+"""The first of the buildings on which no network was trained, chosen or tested; how long the robot explores."""
 RATE = 5.0
 """Pictures a simulated second."""
 SIMULATED_TIME = "use_sim_time:=true"
