@@ -27,9 +27,8 @@ HIDDEN = 0.15
 """Radians beside the way to them at which something nearer may hide them."""
 ENOUGH, GROUP, DEPTH = 4, 0.35, 0.1
 """Such points that place somebody; metres between those of one body, and from what is seen of it to its middle."""
-TRUSTED, PROVED = 8.0, 10.0
-"""Seconds for which what does not move is followed without a skeleton, since it may be a thing beside which somebody
-stood; and how many for each second in which a skeleton stood there, if that is more."""
+PROVED = 10.0
+"""Seconds for which who does not move is followed for each second in which a skeleton stood there."""
 SETTLED = 5.0
 """Seconds after which who stands is known to stay while anything is there: others may have left a door's frame."""
 NO_SKELETON = 1 << 32
@@ -94,11 +93,17 @@ class PeopleMemory:
     """Keeps everybody for a while after they were last seen, with their speed; longer who stands, the longer
     they have stood."""
 
-    def __init__(self, keep: float = 2.0, keep_standing: float = 20.0, longer: float = 4.0) -> None:
-        """Seconds for which those who walk are kept, and those who stand at most: `longer` times as long as they have
-        been seen standing, since most who stop walk on.
+    def __init__(
+        self, keep: float = 2.0, keep_standing: float = 20.0, longer: float = 4.0, trusted: float = 8.0
+    ) -> None:  # fmt: skip
+        """Args:
+        keep: seconds for which those who walk are kept.
+        keep_standing: those who stand, at most.
+        longer: so many times as long as they have been seen standing, since most who stop walk on.
+        trusted: seconds for which what does not move is followed without a skeleton, since it may be a thing beside
+            which somebody stood.
         """
-        self._keep, self._keep_standing, self._longer = keep, keep_standing, longer
+        self._keep, self._keep_standing, self._longer, self._trusted = keep, keep_standing, longer, trusted
         self._seen: dict[int, _Seen] = {}
         self._newest = NO_SKELETON
         """The last id that was given to somebody whom no skeleton has shown yet."""
@@ -173,7 +178,7 @@ class PeopleMemory:
             seen, body = self._seen[i], moving[whose == k]
             (far,), (towards,) = _polar(place[None] - xy)
             there = _within(BODY, unmapped, place).any()
-            if there and seen.is_slow and time - seen.somebody > max(TRUSTED, PROVED * seen.shown):
+            if there and seen.is_slow and time - seen.somebody > max(self._trusted, PROVED * seen.shown):
                 del self._seen[i]
             elif len(body) >= ENOUGH:
                 self._seen[i] = replace(_tracked(seen, _middle(body, xy), time), followed=time)

@@ -55,7 +55,7 @@ FOLLOWED, OWN, BODY_LOW = 3.0, 0.2, 0.1
 itself; and height over the floor from which on."""
 KEPT_OUT, LONGER = 60.0, 10.0
 """Seconds at most for which who stood somewhere is kept out of the map there, and how many times as long as they stood:
-better some floor is mapped late than somebody as a thing."""
+better some things are mapped late than somebody as a thing."""
 PILLAR = 0.25
 """Metres around where somebody stands that people take up, whatever their joints say."""
 _M, _G = MapParameters(), GridParameters()
@@ -191,7 +191,7 @@ class SemanticMapNode(Node):
         self.map: SemanticMap | None = None
         self._classes = {source: LabelSource() for source in ("points", "lidar")}
         self._people: tuple[int, Capsules] | None = None
-        self._memory = PeopleMemory(keep_standing=KEPT_OUT, longer=LONGER)
+        self._memory = PeopleMemory(keep_standing=KEPT_OUT, longer=LONGER, trusted=KEPT_OUT)
         self._place: tuple[float, float] | None = None
         """Where the robot was last, x and y in the map; a map that is loaded before is shown whole."""
         self._stamp_ns, self._version = 0, 0
@@ -208,7 +208,7 @@ class SemanticMapNode(Node):
 
     def reset(self) -> None:
         """The map stays: the place is the same. It is published again, for recordings that begin anew."""
-        self._people, self._memory = None, PeopleMemory(keep_standing=KEPT_OUT, longer=LONGER)
+        self._people, self._memory = None, PeopleMemory(keep_standing=KEPT_OUT, longer=LONGER, trusted=KEPT_OUT)
         self._published.clear()
 
     def close(self) -> None:
