@@ -75,7 +75,7 @@ class Provider(str, Enum):
 
 @app.command()
 def demo(
-    seed: Annotated[int, typer.Option(help="of the building; the shipped network has not seen it")] = 5,
+    seed: Annotated[int, typer.Option(help="of the building; the shipped network has not seen it")] = 1200,
     seconds: Annotated[float, typer.Option(help="of simulated time, at most")] = 180.0,
     out: Annotated[Path, typer.Option(help="folder for map.png, map.npz, map.ply, overlay.png and run.mcap")] = (
         Path("out/demo")
