@@ -1,5 +1,6 @@
 """The demo, shortened: the same code as `make demo`, for seconds instead of minutes."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from scene_understanding import cli
 from scene_understanding.commands import demo
 from scene_understanding.datasets.cloud_files import read_cloud
 from scene_understanding.hosts.bag_reader import BagReader
@@ -59,6 +61,7 @@ def test_the_same_seed_gives_the_same_drive(report, tmp_path) -> None:
 def test_what_the_network_has_seen_is_known() -> None:
     assert {900, 1000, 1179} <= demo.seen_by_network()
     assert demo.SEED not in demo.seen_by_network()
+    assert inspect.signature(cli.demo).parameters["seed"].default == demo.SEED
 
 
 def test_a_duration_that_is_none_is_refused(tmp_path) -> None:
