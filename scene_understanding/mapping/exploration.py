@@ -133,7 +133,7 @@ class Explorer:
 
     @property
     def has_map(self) -> bool:
-        return self._planner.has_map
+        return self.known is not None
 
     @property
     def frontiers(self) -> list[Frontier]:

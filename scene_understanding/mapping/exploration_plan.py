@@ -126,10 +126,6 @@ class Planner:
         self._given_up: list[tuple[float, Float, bool]] = []
 
     @property
-    def has_map(self) -> bool:
-        return self._known is not None
-
-    @property
     def known(self) -> KnownGrid | None:
         """The map, None before there is one."""
         return self._known

@@ -45,7 +45,8 @@ JUMP = 1.0
 class _Seen:
     """Somebody: where they were first; where, how fast and when they were last measured; since when they are known; for
     how long they have stood; when something of them was last seen, when the LiDAR last placed them, and when they were
-    last known to be somebody, by a skeleton or since they walked; for how long a skeleton has stood there."""
+    last known to be somebody, by a skeleton or since they walked; for how long a skeleton has stood there; whether they
+    have moved from where they were first."""
 
     start: Float
     xy: Float
@@ -96,12 +97,14 @@ class PeopleMemory:
     def __init__(
         self, keep: float = 2.0, keep_standing: float = 20.0, longer: float = 4.0, trusted: float = 8.0
     ) -> None:  # fmt: skip
-        """Args:
-        keep: seconds for which those who walk are kept.
-        keep_standing: those who stand, at most.
-        longer: so many times as long as they have been seen standing, since most who stop walk on.
-        trusted: seconds for which what does not move is followed without a skeleton, since it may be a thing beside
-            which somebody stood.
+        """For how long people are kept, seconds.
+
+        Args:
+            keep: those who walk.
+            keep_standing: those who stand, at most.
+            longer: so many times as long as they have been seen standing, since most who stop walk on.
+            trusted: what does not move and is followed without a skeleton, since it may be a thing beside which
+                somebody stood.
         """
         self._keep, self._keep_standing, self._longer, self._trusted = keep, keep_standing, longer, trusted
         self._seen: dict[int, _Seen] = {}

@@ -184,8 +184,8 @@ class SemanticMap:
     def _seen_through(
         self, sight: Sight, place: Callable[[Float], Float], window: Window, reach: float, at: NDArray[np.float64]
     ) -> NDArray[np.int32]:
-        """(M, 3) of the blocks that rays from the sensor `at` (3,) crossed and that may still hold something those near
-        it, and others each time."""
+        """(M, 3) blocks that rays from the sensor `at` (3,) crossed and that may still hold something: those near it,
+        and some of the rest, others each time."""
         p = self.parameters
         step = max(len(sight.xyz) // RAYS, 1)
         chosen = slice(self._turn % step, None, step)

@@ -191,7 +191,7 @@ class SemanticMapNode(Node):
         self.map: SemanticMap | None = None
         self._classes = {source: LabelSource() for source in ("points", "lidar")}
         self._people: tuple[int, Capsules] | None = None
-        self._memory = PeopleMemory(keep_standing=KEPT_OUT, longer=LONGER, trusted=KEPT_OUT)
+        self._memory = _nobody()
         self._place: tuple[float, float] | None = None
         """Where the robot was last, x and y in the map; a map that is loaded before is shown whole."""
         self._stamp_ns, self._version = 0, 0
@@ -208,7 +208,7 @@ class SemanticMapNode(Node):
 
     def reset(self) -> None:
         """The map stays: the place is the same. It is published again, for recordings that begin anew."""
-        self._people, self._memory = None, PeopleMemory(keep_standing=KEPT_OUT, longer=LONGER, trusted=KEPT_OUT)
+        self._people, self._memory = None, _nobody()
         self._published.clear()
 
     def close(self) -> None:
@@ -286,10 +286,10 @@ class SemanticMapNode(Node):
         x, y, ground = map_from_base.translation.tolist()
         self._place = x, y
         if source == "lidar":
-            height = map_from_cloud.apply(cloud.xyz)[..., 2] - ground
+            xyz = map_from_cloud.apply(cloud.xyz)
             driven_on = (*p.traversable, *p.rough)
-            cloud = with_floor(cloud, height, p.lidar_floor, p.step, built.labels, driven_on)
-            self._follow_people(built, map_from_cloud.apply(cloud.xyz[measured(cloud.xyz)]), map_from_base, stamp_ns)
+            cloud = with_floor(cloud, xyz[..., 2] - ground, p.lidar_floor, p.step, built.labels, driven_on)
+            self._follow_people(built, xyz[measured(cloud.xyz)], map_from_base, stamp_ns)
         built.integrate(cloud, map_from_cloud, ground, self._people_near(stamp_ns, ground, p.people_margin), reach)
         built.clear_inside(self._people_near(stamp_ns, ground, min(p.people_margin, SKIN)))
         if p.robot_radius > 0:
@@ -365,6 +365,11 @@ class SemanticMapNode(Node):
             self.map.clear()
             self._version += 1
         return "the map is empty"
+
+
+def _nobody() -> PeopleMemory:
+    """Of people as a map wants it."""
+    return PeopleMemory(keep_standing=KEPT_OUT, longer=LONGER, trusted=KEPT_OUT)
 
 
 def with_floor(
